@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. Variants (V=debug|release|asan|tsan) build in trees of their own.
+
+V       ?= release
+B       := build/$(V)
+PREFIX  ?= /usr/local
+COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+PY      := /usr/bin/python3
+
+# Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
+BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
+	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev curl
+TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 sqlite3 \
+	python3-pytest python3-requests python3-psycopg2 python3-yaml
+
+PKGS     := libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1
+PKG_INC  := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
+PKG_LIB  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wvla -Wundef -Wformat=2 \
+	-Wno-unused-parameter
+WARN_C   := -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+CPPFLAGS := -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 $(PKG_INC) -MMD -MP
+HARDEN   := -fstack-protector-strong -fPIE -pthread
+OPT_release := -O2 -g -D_FORTIFY_SOURCE=2
+OPT_debug   := -O0 -g3
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+CFLAGS   := -std=gnu11 $(WARN) $(WARN_C) $(HARDEN) $(OPT_$(V))
+CXXFLAGS := -std=c++17 $(WARN) $(HARDEN) $(OPT_$(V))
+LDFLAGS  := -pie -pthread $(filter -fsanitize%,$(OPT_$(V))) -Wl,-z,relro,-z,now
+
+LIB_SRC  := $(wildcard lib/*.c lib/*/*.c lib/*/*.cc storage/*.c storage/*/*.c middleware/*.c \
+	cmd/mailserver/server/*.c)
+CMD_SRC  := $(wildcard cmd/mailserver/*.c)
+UNIT_SRC := $(wildcard tests/unit/check_*.c)
+HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
+objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
+UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
+C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
+
+.PHONY: all help deps run test unit system lint format install clean
+.SECONDARY:
+
+all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
+
+$(B)/bin/mailserver: $(call objs,$(CMD_SRC)) $(B)/libmailserver.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) -lm
+
+$(B)/libmailserver.a: $(call objs,$(LIB_SRC))
+	@echo "  AR    $@"
+	@rm -f $@ && ar rcs $@ $^
+
+$(B)/tests/%: $(B)/tests/unit/%.o $(call objs,$(HELP_SRC)) $(B)/libmailserver.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) $(shell pkg-config --libs check) -lm
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/%.o: %.cc Makefile
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
+
+# Files that are compiled into the binary by .incbin, which -MMD does not see.
+$(B)/lib/config/embedded.o: schemas/config.schema.json
+$(B)/storage/postgres/migrations.o: $(wildcard storage/postgres/migrations/*.sql)
+$(B)/storage/sqlite/migrations.o: $(wildcard storage/sqlite/migrations/*.sql)
+$(B)/lib/version.o: CPPFLAGS += -DCOMMIT='"$(COMMIT)"'
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing, by apt
+	@sh tests/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
+
+run: ## build what is missing and start a server on 127.0.0.1:3000 with a database in data/
+	@sh tests/deps.sh $(BUILD_DEPS)
+	@$(MAKE) --no-print-directory -s all
+	@sh configs/run.sh $(B)/bin/mailserver
+
+test: deps ## everything: lint, unit tests (also under ASan and UBSan), system tests
+	$(MAKE) lint
+	$(MAKE) V=release all unit
+	$(MAKE) V=asan all unit system
+
+unit: $(UNITS) ## the unit tests of this variant
+	@$(PY) tests/unit/run.py $(UNITS)
+
+system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
+	MAILSERVER=$(CURDIR)/$< CHECK_STORAGE=$(CURDIR)/$(B)/tests/check_storage \
+		$(PY) -m pytest -q -p no:cacheprovider tests/system
+
+lint: ## layering, formatting, cppcheck
+	$(PY) tests/lint.py
+	@clang-format --dry-run -Werror $(C_FILES)
+	cppcheck -q -j2 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem --suppress=uninitMemberVar -I. -D__GNUC__ \
+		-i tests $(wildcard lib storage middleware cmd)
+
+format: ## clang-format in place
+	clang-format -i $(C_FILES)
+
+install: all ## DESTDIR and PREFIX are obeyed
+	install -Dm755 $(B)/bin/mailserver $(DESTDIR)$(PREFIX)/bin/mailserver
+	install -Dm644 configs/mailserver.yaml $(DESTDIR)$(PREFIX)/share/mailserver/mailserver.yaml
+	install -Dm644 schemas/config.schema.json $(DESTDIR)$(PREFIX)/share/mailserver/config.schema.json
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

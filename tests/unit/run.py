@@ -1,0 +1,48 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Runs Check programs, shows what failed, and adds up their counts in one closing line."""
+import os
+import re
+import subprocess
+import sys
+
+TIMEOUT_S = 600
+SANITIZERS = {
+    "ASAN_OPTIONS": "abort_on_error=0:detect_leaks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1",
+}
+
+
+def run(program):
+    """(passed, failed) of one program; a crash counts as a failure."""
+    name = os.path.basename(program)
+    env = {**SANITIZERS, "CK_VERBOSITY": "normal", **os.environ}
+    try:
+        done = subprocess.run(
+            [program], env=env, timeout=TIMEOUT_S, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        output, code = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        output, code = f"{error.stdout or ''}\nno end after {TIMEOUT_S} s\n", 1
+    counts = re.search(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)", output)
+    checks, failures, errors = map(int, counts.groups()) if counts else (0, 0, 0)
+    failed = failures + errors
+    if code != 0 and failed == 0:
+        failed = 1
+    for line in output.splitlines():
+        if failed or "skip" in line.lower():
+            print(f"  {line}")
+    print(f"{name}: {checks - failures - errors} passed, {failed} failed", flush=True)
+    return checks - failures - errors, failed
+
+
+def main(programs):
+    results = [run(program) for program in programs]
+    passed, failed = (sum(column) for column in zip(*results))
+    print(f"unit: {passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
