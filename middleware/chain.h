@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* chain.h - what every request passes on its way to its handler
+ *
+ * h2o's own handler list is the chain: a link's on_req answers -1 for "next" and 0 for "mine".
+ * The order, with its reasons, stands in chain.c and nowhere else. */
+#ifndef MIDDLEWARE_CHAIN_H
+#define MIDDLEWARE_CHAIN_H
+
+#include "middleware/auth.h"
+#include "middleware/request.h"
+
+struct chain_settings {
+	const struct route *routes; /* ends with a route whose pattern is NULL */
+	const struct auth *auth;
+	const atomic_bool *draining;
+	bool access_log;
+};
+
+/* All of it is borrowed for the life of the server. */
+void chain_attach(h2o_pathconf_t *path, const struct chain_settings *set);
+
+typedef void middleware_attach_fn(h2o_pathconf_t *path, const struct chain_settings *set);
+
+middleware_attach_fn mw_request_id_attach, mw_access_log_attach, mw_errors_attach, mw_router_attach,
+	mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* request.h - what the links of the chain know of one request, and leave for those after them
+ *
+ * Lives in the h2o request's pool; one thread. */
+#ifndef MIDDLEWARE_REQUEST_H
+#define MIDDLEWARE_REQUEST_H
+
+#include "lib/slice.h"
+
+#include <h2o.h>
+#include <stdatomic.h>
+
+enum scope { SCOPE_NONE = 0, SCOPE_INGEST = 1, SCOPE_READ = 2, SCOPE_ADMIN = 4, SCOPE_ALL = 7 };
+
+/* Who a token belongs to. */
+struct principal {
+	const char *name;
+	const char *tenant;
+	unsigned scopes;
+};
+
+struct request;
+
+/* One line of the route table. A pattern's `{id}` stands for one path segment. */
+struct route {
+	const char *method; /* GET answers HEAD too */
+	const char *pattern;
+	enum scope scope;
+	void (*handle)(struct request *r); /* answers now or later, once */
+};
+
+enum { ROUTE_MAX_ARGS = 2 };
+
+struct request {
+	h2o_req_t *h2o;
+	struct slice id;                   /* X-Request-ID */
+	const struct route *route;         /* NULL: no such path */
+	struct slice args[ROUTE_MAX_ARGS]; /* what the pattern's {…} matched */
+	const struct principal *who;       /* NULL before auth, and on routes that ask for none */
+	bool answered;                     /* by us; what h2o answers by itself is rewritten */
+	int64_t started_us;
+	struct { /* for the log line; 0 or NULL where it does not apply */
+		const char *error;
+		const char *message_id;
+		const char *parse_status;
+		int64_t parse_us, store_us;
+		bool duplicate;
+	} log;
+};
+
+/* Made on first use. */
+struct request *request_of(h2o_req_t *req);
+
+/* The last value of a header, or a slice whose base is NULL. `name` in lower case. */
+struct slice request_header(const h2o_req_t *req, const char *name);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "middleware/respond.h"
+
+#include <stdio.h>
+
+enum { MAX_ERROR_BYTES = 16 * 1024 };
+
+static const struct error_kind {
+	int status;
+	const char *reason, *type;
+	bool retryable; /* the mail, not the request: an operator's mistake must not bounce it */
+	const char *enhanced;
+} error_kinds[] = {
+	{ 400, "Bad Request", "VALIDATION_ERROR", false, "5.6.0" },
+	{ 401, "Unauthorized", "AUTH_ERROR", true, "4.7.0" },
+	{ 403, "Forbidden", "AUTH_ERROR", true, "4.7.0" },
+	{ 404, "Not Found", "NOT_FOUND", true, "4.3.5" },
+	{ 405, "Method Not Allowed", "BAD_REQUEST", true, "4.3.5" },
+	{ 413, "Request Entity Too Large", "BAD_REQUEST", false, "5.3.4" },
+	{ 415, "Unsupported Media Type", "BAD_REQUEST", true, "4.3.5" },
+	{ 417, "Expectation Failed", "BAD_REQUEST", true, "4.3.5" },
+	{ 429, "Too Many Requests", "RATE_LIMIT_ERROR", true, "4.7.1" },
+	{ 500, "Internal Server Error", "INTERNAL_ERROR", true, "4.3.0" },
+	{ 503, "Service Unavailable", "SERVICE_UNAVAILABLE", true, "4.3.2" },
+	{ 507, "Insufficient Storage", "STORAGE_ERROR", true, "4.3.1" },
+};
+
+/* Every status that is used is in the table; a new one must be entered there. */
+static const struct error_kind *kind_of(int status)
+{
+	const struct error_kind *fallback = NULL;
+
+	for (size_t i = 0; i < sizeof(error_kinds) / sizeof(error_kinds[0]); i++) {
+		if (error_kinds[i].status == status)
+			return &error_kinds[i];
+		if (error_kinds[i].status == 500)
+			fallback = &error_kinds[i];
+	}
+	return fallback;
+}
+
+void respond_header(struct request *r, const char *name, const char *value)
+{
+	h2o_req_t *req = r->h2o;
+	h2o_iovec_t copy = h2o_strdup(&req->pool, value, SIZE_MAX);
+
+	h2o_set_header_by_str(
+		&req->pool, &req->res.headers, name, strlen(name), 1, copy.base, copy.len, 1);
+}
+
+static void send_body(struct request *r, int status, const char *reason, const char *content_type,
+	struct slice body)
+{
+	h2o_req_t *req = r->h2o;
+
+	r->answered = true;
+	req->res.status = status;
+	req->res.reason = reason;
+	req->res.content_length = body.len;
+	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
+		strlen(content_type));
+	h2o_send_inline(req, body.base, body.len);
+}
+
+void respond_json(struct request *r, int status, const struct buf *body)
+{
+	send_body(r, status, "OK", "application/json", (struct slice){ body->base, body->len });
+}
+
+void respond_bytes(struct request *r, const char *content_type, struct slice bytes)
+{
+	send_body(r, 200, "OK", content_type, bytes);
+}
+
+const char *respond_error_body(struct buf *body, const struct request *r, int status,
+	const char *message, const char *details)
+{
+	const struct error_kind *kind = kind_of(status);
+
+	buf_json_begin(body, '{');
+	buf_json_key(body, "error");
+	buf_json_bool(body, true);
+	buf_json_key(body, "type");
+	buf_json_string(body, kind->type);
+	buf_json_key(body, "message");
+	buf_json_string(body, message);
+	if (details != NULL) {
+		buf_json_key(body, "details");
+		buf_json_raw(body, details);
+	}
+	buf_json_key(body, "request_id");
+	buf_json_slice(body, r->id);
+	buf_json_key(body, "retryable");
+	buf_json_bool(body, kind->retryable);
+	buf_json_key(body, "enhanced_status");
+	buf_json_string(body, kind->enhanced);
+	buf_json_end(body, '}');
+	return kind->enhanced;
+}
+
+void respond_error(struct request *r, int status, const char *message, const char *details)
+{
+	struct buf body;
+
+	buf_init(&body, MAX_ERROR_BYTES);
+	const char *enhanced = respond_error_body(&body, r, status, message, details);
+	r->log.error = h2o_strdup(&r->h2o->pool, message, SIZE_MAX).base;
+	respond_header(r, "x-mail-status", enhanced);
+	send_body(r, status, kind_of(status)->reason, "application/json",
+		(struct slice){ body.base, body.len });
+	buf_deinit(&body);
+}
+
+void respond_unavailable(struct request *r, const char *message, unsigned retry_after_s)
+{
+	char seconds[16], details[48];
+
+	if (retry_after_s == 0)
+		retry_after_s = 1;
+	snprintf(seconds, sizeof(seconds), "%u", retry_after_s);
+	snprintf(details, sizeof(details), "{\"retry_after\":%u}", retry_after_s);
+	respond_header(r, "retry-after", seconds);
+	respond_error(r, 503, message, details);
+}

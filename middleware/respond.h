@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* respond.h - every answer of the main port: JSON, and one shape of error
+ *
+ * An error's type, enhanced status code (RFC 3463) and whether the mail may be tried again follow
+ * from the HTTP status alone; the table is in respond.c. */
+#ifndef MIDDLEWARE_RESPOND_H
+#define MIDDLEWARE_RESPOND_H
+
+#include "lib/buf.h"
+#include "middleware/request.h"
+
+/* The body is copied. */
+void respond_json(struct request *r, int status, const struct buf *body);
+
+/* Borrows nothing: bytes are copied. `content_type` must live as long as the program. */
+void respond_bytes(struct request *r, const char *content_type, struct slice bytes);
+
+/* `message` is one sentence for people; `details` JSON text or NULL. 503 and 429 carry Retry-After:
+ * `retry_after_s`, at least 1. For 401, 405 and the rest see the functions below. */
+void respond_error(struct request *r, int status, const char *message, const char *details);
+void respond_unavailable(struct request *r, const char *message, unsigned retry_after_s);
+
+/* The JSON of an error as respond_error would send it, and its X-Mail-Status. */
+const char *respond_error_body(struct buf *body, const struct request *r, int status,
+	const char *message, const char *details);
+
+/* Adds a header to the answer that is to come; `value` is copied. `name` in lower case. */
+void respond_header(struct request *r, const char *name, const char *value);
+
+#endif
