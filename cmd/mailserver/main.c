@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/mailserver/command.h"
+#include "lib/version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv); /* argv[0] is the command's own name */
+	const char *summary;
+} commands[] = {
+	{ "server", cmd_server, "accept mail over HTTP, in the foreground" },
+	{ "validate", cmd_validate,
+		"check a configuration and say everything that is wrong with it" },
+	{ "migrate", cmd_migrate, "bring the database's schema up to date" },
+	{ "token", cmd_token, "make a fresh token, and its digest for the configuration" },
+	{ "config", cmd_config, "`config show`: the configuration in force, secrets hidden" },
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_version(void)
+{
+	printf("mailserver %s (%s)\n", mailserver_version, mailserver_commit);
+}
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: mailserver COMMAND [OPTION]...\n\ncommands:\n", out);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n`mailserver COMMAND --help` says more; --version tells the version.\n", out);
+}
+
+bool command_asks_help(int argc, char **argv, const char *usage)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			fputs(usage, stdout);
+			return true;
+		}
+		if (strcmp(argv[i], "--version") == 0) {
+			print_version();
+			return true;
+		}
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return 2;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+		strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		print_version();
+		return 0;
+	}
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "mailserver: there is no command \"%s\"\n\n", argv[1]);
+	print_usage(stderr);
+	return 2;
+}

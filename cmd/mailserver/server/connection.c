@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/mailserver/server/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum { LINGER_MS = 5000 };
+
+struct connection {
+	h2o_linklist_t link;
+	struct worker *worker;
+	h2o_socket_t *sock; /* NULL once h2o closed it */
+	bool in_request;    /* a handler has it, or its answer is on its way */
+	bool reading;       /* bytes of a request that is not complete were seen */
+	uint64_t since_ms;  /* when it began to wait, or to read */
+	int linger_fd;      /* kept open for a lingering close; or -1 */
+	struct loop_fd *linger;
+	uint64_t linger_until_ms;
+};
+
+static void connection_free(struct connection *c)
+{
+	struct worker *w = c->worker;
+
+	loop_fd_close(&c->linger);
+	if (c->linger_fd != -1)
+		close(c->linger_fd);
+	h2o_linklist_unlink(&c->link);
+	w->connection_count--;
+	atomic_fetch_sub_explicit(&w->server->connections, 1, memory_order_relaxed);
+	free(c);
+}
+
+/* Reads what the client still sends, and forgets it, until the client has closed too. */
+static void on_linger(void *data, unsigned ready)
+{
+	struct connection *c = data;
+	char ignored[65536];
+	ssize_t n = read(c->linger_fd, ignored, sizeof(ignored));
+
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+		connection_free(c);
+}
+
+static void on_close(void *data)
+{
+	struct connection *c = data;
+
+	c->sock = NULL;
+	if (c->linger_fd == -1) {
+		connection_free(c);
+		return;
+	}
+	shutdown(c->linger_fd, SHUT_WR);
+	c->linger_until_ms = loop_now_ms(c->worker->loop) + LINGER_MS;
+	c->linger = loop_fd_open(c->worker->loop, c->linger_fd, on_linger, c);
+	loop_fd_want(c->linger, LOOP_READ);
+}
+
+void connection_open(struct worker *w, h2o_socket_t *sock)
+{
+	struct connection *c = h2o_mem_alloc(sizeof(*c));
+	unsigned write_timeout_ms = w->server->config->write_timeout * 1000;
+
+	*c = (struct connection){
+		.worker = w,
+		.sock = sock,
+		.since_ms = loop_now_ms(w->loop),
+		.linger_fd = -1,
+	};
+	h2o_linklist_insert(&w->connections, &c->link);
+	w->connection_count++;
+	atomic_fetch_add_explicit(&w->server->connections, 1, memory_order_relaxed);
+	sock->on_close.cb = on_close;
+	sock->on_close.data = c;
+	/* h2o has no write timeout: the kernel gives up on a peer that takes nothing any more. */
+	setsockopt(h2o_socket_get_fd(sock), IPPROTO_TCP, TCP_USER_TIMEOUT, &write_timeout_ms,
+		sizeof(write_timeout_ms));
+	h2o_accept(&w->accept, sock);
+}
+
+/* h2o sees the end of the stream, or its next write fails; it then closes the socket itself. */
+static void connection_cut(struct connection *c)
+{
+	shutdown(h2o_socket_get_fd(c->sock), SHUT_RDWR);
+}
+
+static void sweep_one(struct connection *c, uint64_t now_ms)
+{
+	const struct config *config = c->worker->server->config;
+
+	if (c->sock == NULL) {
+		if (now_ms >= c->linger_until_ms)
+			connection_free(c);
+		return;
+	}
+	if (c->in_request || !h2o_socket_is_reading(c->sock))
+		return;
+	bool reading = c->sock->input->size > 0;
+	if (reading && !c->reading)
+		c->since_ms = now_ms;
+	c->reading = reading;
+	uint64_t limit_s = reading ? config->read_timeout : config->idle_timeout;
+	if (now_ms - c->since_ms >= limit_s * 1000 || (c->worker->draining && !reading))
+		connection_cut(c);
+}
+
+void connections_sweep(struct worker *w)
+{
+	uint64_t now_ms = loop_now_ms(w->loop);
+	h2o_linklist_t *node = w->connections.next;
+
+	while (node != &w->connections) {
+		struct connection *c = H2O_STRUCT_FROM_MEMBER(struct connection, link, node);
+		node = node->next;
+		sweep_one(c, now_ms);
+	}
+}
+
+static struct connection *connection_of(h2o_req_t *req)
+{
+	return req->conn->callbacks->get_socket(req->conn)->on_close.data;
+}
+
+static int on_req(h2o_handler_t *self, h2o_req_t *req)
+{
+	struct connection *c = connection_of(req);
+
+	c->in_request = true;
+	atomic_fetch_add_explicit(&c->worker->active_requests, 1, memory_order_relaxed);
+	return -1;
+}
+
+static void on_request_end(h2o_logger_t *self, h2o_req_t *req)
+{
+	struct connection *c = connection_of(req);
+
+	if (c->in_request)
+		atomic_fetch_sub_explicit(&c->worker->active_requests, 1, memory_order_relaxed);
+	c->in_request = false;
+	c->reading = false;
+	c->since_ms = loop_now_ms(c->worker->loop);
+}
+
+/* A refusal by h2o itself while the client may still be sending its body. */
+static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t **slot)
+{
+	struct connection *c = connection_of(req);
+
+	if (!c->in_request && !req->http1_is_persistent && c->linger_fd == -1)
+		c->linger_fd = fcntl(h2o_socket_get_fd(c->sock), F_DUPFD_CLOEXEC, 0);
+	h2o_setup_next_ostream(req, slot);
+}
+
+void connections_attach(h2o_pathconf_t *path)
+{
+	h2o_create_handler(path, sizeof(h2o_handler_t))->on_req = on_req;
+	h2o_create_logger(path, sizeof(h2o_logger_t))->log_access = on_request_end;
+	h2o_create_filter(path, sizeof(h2o_filter_t))->on_setup_ostream = on_setup_ostream;
+}

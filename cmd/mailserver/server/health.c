@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* health.c - the state of the service, for load balancers and for people; GoMail's counters */
+#include "cmd/mailserver/server/routes.h"
+#include "cmd/mailserver/server/worker.h"
+#include "lib/version.h"
+#include "middleware/respond.h"
+
+enum { MAX_ANSWER_BYTES = 4096 };
+
+struct health_op {
+	struct request *r;
+	struct storage_ping ping;
+	int64_t began_us;
+};
+
+static void health_check(
+	struct request *r, void (*done)(struct storage_ping *ping, enum storage_result result))
+{
+	struct health_op *op = h2o_mem_alloc_pool(&r->h2o->pool, sizeof(*op));
+
+	*op = (struct health_op){ .r = r, .ping.done = done, .began_us = now_us() };
+	storage_ping(worker_of(r)->storage, &op->ping);
+}
+
+static void add_uptime(struct buf *b, const char *key, const struct server *s)
+{
+	buf_json_key(b, key);
+	buf_printf(b, "%.3f", (double)(now_us() - s->started_us) / 1e6);
+}
+
+static void on_health_ping(struct storage_ping *ping, enum storage_result result)
+{
+	struct health_op *op = H2O_STRUCT_FROM_MEMBER(struct health_op, ping, ping);
+	const struct worker *w = worker_of(op->r);
+	bool up = result == STORAGE_OK;
+	struct buf body;
+
+	buf_init(&body, MAX_ANSWER_BYTES);
+	buf_json_begin(&body, '{');
+	buf_json_key(&body, "status");
+	buf_json_string(&body, up ? "healthy" : "unhealthy");
+	add_uptime(&body, "uptime", w->server);
+	buf_json_key(&body, "version");
+	buf_json_string(&body, mailserver_version);
+	buf_json_key(&body, "timestamp");
+	buf_json_time(&body, now_us(), 0);
+	buf_json_key(&body, "services");
+	buf_json_begin(&body, '{');
+	buf_json_key(&body, "storage");
+	buf_json_begin(&body, '{');
+	buf_json_key(&body, "status");
+	buf_json_string(&body, up ? "up" : "down");
+	buf_json_key(&body, "backend");
+	buf_json_string(&body, storage_backend(w->storage));
+	buf_json_key(&body, "latency_ms");
+	buf_printf(&body, "%.3f", (double)(now_us() - op->began_us) / 1e3);
+	buf_json_end(&body, '}');
+	buf_json_end(&body, '}');
+	buf_json_end(&body, '}');
+	respond_json(op->r, up ? 200 : 503, &body);
+	buf_deinit(&body);
+}
+
+void health_get(struct request *r)
+{
+	health_check(r, on_health_ping);
+}
+
+static void respond_state(struct request *r, int status, const char *state)
+{
+	struct buf body;
+
+	buf_init(&body, MAX_ANSWER_BYTES);
+	buf_json_begin(&body, '{');
+	buf_json_key(&body, "status");
+	buf_json_string(&body, state);
+	buf_json_end(&body, '}');
+	respond_json(r, status, &body);
+	buf_deinit(&body);
+}
+
+void health_live_get(struct request *r)
+{
+	respond_state(r, 200, "alive");
+}
+
+static void on_ready_ping(struct storage_ping *ping, enum storage_result result)
+{
+	struct health_op *op = H2O_STRUCT_FROM_MEMBER(struct health_op, ping, ping);
+
+	if (result == STORAGE_OK)
+		respond_state(op->r, 200, "ready");
+	else
+		respond_state(op->r, 503, "storage down");
+}
+
+void health_ready_get(struct request *r)
+{
+	if (atomic_load_explicit(&worker_of(r)->server->draining, memory_order_relaxed))
+		respond_state(r, 503, "draining");
+	else
+		health_check(r, on_ready_ping);
+}
+
+void counters_get(struct request *r)
+{
+	const struct server *s = worker_of(r)->server;
+	struct server_counts counts = server_counts(s);
+	struct buf body;
+
+	buf_init(&body, MAX_ANSWER_BYTES);
+	buf_json_begin(&body, '{');
+	buf_json_key(&body, "active_requests");
+	buf_json_int(&body, (int64_t)counts.active_requests);
+	buf_json_key(&body, "last_received");
+	if (counts.last_received_us > 0)
+		buf_json_time(&body, counts.last_received_us, 0);
+	else
+		buf_json_raw(&body, NULL);
+	buf_json_key(&body, "shutting_down");
+	buf_json_bool(&body, atomic_load_explicit(&s->draining, memory_order_relaxed));
+	buf_json_key(&body, "start_time");
+	buf_json_time(&body, s->started_us, 0);
+	buf_json_key(&body, "total_bytes");
+	buf_json_int(&body, (int64_t)counts.bytes);
+	buf_json_key(&body, "total_emails");
+	buf_json_int(&body, (int64_t)counts.emails);
+	add_uptime(&body, "uptime_seconds", s);
+	buf_json_end(&body, '}');
+	respond_json(r, 200, &body);
+	buf_deinit(&body);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/mailserver/server/listen.h"
+#include "lib/log.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096, LISTEN_FDS_START = 3 }; /* sd_listen_fds(3) */
+
+struct address {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	};
+	socklen_t len;
+};
+
+static bool address_parse(const char *text, uint16_t port, struct address *a_r)
+{
+	*a_r = (struct address){ .len = 0 };
+	if (strncmp(text, "unix:", 5) == 0) {
+		if (strlen(text + 5) >= sizeof(a_r->un.sun_path) || text[5] == '\0')
+			return false;
+		a_r->un.sun_family = AF_UNIX;
+		strcpy(a_r->un.sun_path, text + 5);
+		a_r->len = sizeof(a_r->un);
+	} else if (inet_pton(AF_INET, text, &a_r->in.sin_addr) == 1) {
+		a_r->in.sin_family = AF_INET;
+		a_r->in.sin_port = htons(port);
+		a_r->len = sizeof(a_r->in);
+	} else if (inet_pton(AF_INET6, text, &a_r->in6.sin6_addr) == 1) {
+		a_r->in6.sin6_family = AF_INET6;
+		a_r->in6.sin6_port = htons(port);
+		a_r->len = sizeof(a_r->in6);
+	}
+	return a_r->len > 0;
+}
+
+/* A socket file that nobody listens on any more is in the way of bind(2). */
+static void remove_stale_socket(const struct address *a)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1)
+		return;
+	if (connect(fd, &a->any, a->len) == -1 && errno == ECONNREFUSED)
+		unlink(a->un.sun_path);
+	close(fd);
+}
+
+static int open_socket(const struct address *a)
+{
+	int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+
+	if (fd == -1)
+		return -1;
+	if (a->any.sa_family == AF_UNIX) {
+		remove_stale_socket(a);
+	} else {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	}
+	if (a->any.sa_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, &a->any, a->len) == 0 && listen(fd, BACKLOG) == 0)
+		return fd;
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+/* Room for one more socket in every worker's row. */
+static void set_widen(struct listen_set *set)
+{
+	unsigned old = set->per_worker++;
+	int *fds = malloc(sizeof(*fds) * set->workers * set->per_worker);
+
+	if (fds == NULL)
+		abort();
+	for (unsigned w = 0; w < set->workers; w++) {
+		for (unsigned i = 0; i < old; i++)
+			fds[w * set->per_worker + i] = set->fds[w * old + i];
+		fds[w * set->per_worker + old] = -1;
+	}
+	free(set->fds);
+	set->fds = fds;
+}
+
+static int *last_slot(struct listen_set *set, unsigned worker)
+{
+	return &set->fds[worker * set->per_worker + set->per_worker - 1];
+}
+
+static int share(struct listen_set *set, int fd)
+{
+	set_widen(set);
+	for (unsigned w = 0; w < set->workers; w++) {
+		int copy = w == 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (copy == -1)
+			return -1;
+		*last_slot(set, w) = copy;
+	}
+	return 0;
+}
+
+static int listen_on(struct listen_set *set, const struct address *a)
+{
+	int fd = open_socket(a);
+
+	if (fd == -1)
+		return -1;
+	if (a->any.sa_family == AF_UNIX)
+		return share(set, fd);
+	set_widen(set);
+	*last_slot(set, 0) = fd;
+	for (unsigned w = 1; w < set->workers; w++)
+		if ((*last_slot(set, w) = open_socket(a)) == -1)
+			return -1;
+	return 0;
+}
+
+static const char *advice(int error, const struct address *a)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return a->any.sa_family == AF_UNIX
+			       ? "another server listens there; stop it, or choose another path"
+			       : "another program listens there; stop it, or choose another port";
+	case EADDRNOTAVAIL:
+		return "no interface of this machine has that address";
+	case EACCES:
+		return "not allowed; use a port above 1023, or a directory the server may write to";
+	default:
+		return strerror(error);
+	}
+}
+
+/* From systemd (mode: socket): LISTEN_FDS sockets, from descriptor 3 on. 0 when there are none. */
+static unsigned take_systemd_sockets(struct listen_set *set)
+{
+	const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	unsigned n = count != NULL ? (unsigned)strtoul(count, NULL, 10) : 0;
+
+	if (n == 0 || n > 64 || (pid != NULL && strtol(pid, NULL, 10) != (long)getpid()))
+		return 0;
+	for (unsigned i = 0; i < n; i++) {
+		int fd = LISTEN_FDS_START + (int)i;
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+		if (share(set, fd) != 0)
+			return 0;
+	}
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	return n;
+}
+
+int listen_open(
+	const struct config *config, unsigned workers, struct listen_set *set_r, char **error_r)
+{
+	struct listen_set set = { .workers = workers };
+
+	if (strcmp(config->mode, "socket") == 0) {
+		if (take_systemd_sockets(&set) > 0) {
+			*set_r = set;
+			return 0;
+		}
+		log_say(LOG_WARNING, "mode is socket, but systemd handed over none (LISTEN_FDS): "
+				     "listening on the configured addresses");
+	}
+	for (unsigned i = 0; i < config->listen_count; i++) {
+		const char *text = config->listen[i];
+		struct address a;
+		int error = EINVAL;
+
+		if (address_parse(text, (uint16_t)config->port, &a) && listen_on(&set, &a) == 0) {
+			struct log_line line;
+			if (log_begin(&line, LOG_INFO, "listening")) {
+				log_str(&line, "address", text);
+				if (a.any.sa_family != AF_UNIX)
+					log_int(&line, "port", config->port);
+				log_end(&line);
+			}
+			continue;
+		}
+		if (a.len > 0)
+			error = errno;
+		/* The default names ::1 too, which a machine without IPv6 does not have. */
+		if (strcmp(text, "::1") == 0 && (error == EADDRNOTAVAIL || error == EAFNOSUPPORT)) {
+			log_say(LOG_WARNING, "not listening on ::1: this machine has no IPv6");
+			continue;
+		}
+		if (asprintf(error_r, "cannot listen on %s, port %u: %s", text, config->port,
+			    a.len > 0 ? advice(error, &a) : "this is no address") == -1)
+			abort();
+		listen_close(&set);
+		return -1;
+	}
+	if (set.per_worker == 0) {
+		*error_r = strdup("no address to listen on: set `listen`");
+		return -1;
+	}
+	*set_r = set;
+	return 0;
+}
+
+void listen_close(struct listen_set *set)
+{
+	for (unsigned i = 0; i < set->workers * set->per_worker; i++)
+		if (set->fds[i] != -1)
+			close(set->fds[i]);
+	free(set->fds);
+	*set = (struct listen_set){ .fds = NULL };
+}
+
+int *listen_row(struct listen_set *set, unsigned worker)
+{
+	return &set->fds[worker * set->per_worker];
+}

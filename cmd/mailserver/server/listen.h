@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* listen.h - the addresses the server listens on
+ *
+ * A TCP address gets one socket per worker (SO_REUSEPORT), so that the kernel spreads connections
+ * and a second server can take over the port. A Unix socket and those that systemd hands over exist
+ * once; every worker holds a duplicate. */
+#ifndef CMD_MAILSERVER_SERVER_LISTEN_H
+#define CMD_MAILSERVER_SERVER_LISTEN_H
+
+#include "lib/config/config.h"
+
+struct listen_set {
+	int *fds; /* worker w's are fds[w * per_worker] and the per_worker - 1 after it */
+	unsigned workers, per_worker;
+};
+
+/* -1 with `*error_r` (free() it): which address, why, and what would help. */
+int listen_open(
+	const struct config *config, unsigned workers, struct listen_set *set_r, char **error_r);
+/* Closes those that are not -1, and forgets all. */
+void listen_close(struct listen_set *set);
+/* A worker's row of `per_worker` sockets; one that it closes itself it sets to -1. */
+int *listen_row(struct listen_set *set, unsigned worker);
+
+#endif

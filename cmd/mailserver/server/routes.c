@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/mailserver/server/routes.h"
+
+const struct route routes[] = {
+	{ "POST", "/mail/inbound", SCOPE_INGEST, inbound_post },
+	{ "POST", "/email", SCOPE_INGEST, inbound_post },
+	{ "GET", "/api/emails/{id}", SCOPE_READ, email_get },
+	{ "GET", "/api/emails/{id}/raw", SCOPE_READ, email_raw_get },
+	{ "GET", "/health", SCOPE_NONE, health_get },
+	{ "GET", "/health/live", SCOPE_NONE, health_live_get },
+	{ "GET", "/health/ready", SCOPE_NONE, health_ready_get },
+	{ "GET", "/metrics", SCOPE_NONE, counters_get },
+	{ .pattern = NULL },
+};

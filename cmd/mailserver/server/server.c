@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/mailserver/server/server.h"
+#include "cmd/mailserver/server/connection.h"
+#include "cmd/mailserver/server/routes.h"
+#include "cmd/mailserver/server/worker.h"
+#include "lib/log.h"
+#include "lib/version.h"
+#include "middleware/chain.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PROGRESS_S = 5, MIGRATE_RETRY_S = 2, MAX_LOST_PARSE_THREADS = 8 };
+
+static void on_storage_log(void *data, enum storage_log_level level, const char *message)
+{
+	static const enum log_level levels[] = {
+		[STORAGE_LOG_ERROR] = LOG_ERROR,
+		[STORAGE_LOG_WARNING] = LOG_WARNING,
+		[STORAGE_LOG_INFO] = LOG_INFO,
+	};
+
+	log_say(levels[level], "storage: %s", message);
+}
+
+struct storage_settings server_storage_settings(const struct config *config)
+{
+	return (struct storage_settings){
+		.url = config->storage.url,
+		.connect_timeout_ms = config->storage.connect_timeout * 1000,
+		.statement_timeout_ms = config->storage.statement_timeout * 1000,
+		.connections = config->storage.connections,
+		.batch_messages = config->storage.batch_messages,
+		.batch_bytes = config->storage.batch_bytes,
+		.queue_messages = config->storage.queue_messages,
+		.queue_bytes = config->storage.queue_bytes,
+		.log = on_storage_log,
+	};
+}
+
+struct server_counts server_counts(const struct server *server)
+{
+	struct server_counts sum = { .emails = 0 };
+
+	for (unsigned i = 0; i < server->worker_count; i++) {
+		const struct worker *w = &server->workers[i];
+		int64_t last = atomic_load_explicit(&w->last_received_us, memory_order_relaxed);
+
+		sum.emails += atomic_load_explicit(&w->emails, memory_order_relaxed);
+		sum.bytes += atomic_load_explicit(&w->bytes, memory_order_relaxed);
+		sum.active_requests += atomic_load_explicit(
+			&w->active_requests, memory_order_relaxed);
+		if (last > sum.last_received_us)
+			sum.last_received_us = last;
+	}
+	return sum;
+}
+
+static unsigned cores(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned)n : 1;
+}
+
+/* Large bodies are read into unlinked files there (h2o makes and removes them). */
+static int use_spool(const struct config *config)
+{
+	h2o_buffer_mmap_settings_t *set = &h2o_socket_buffer_mmap_settings;
+	int len;
+
+	if (mkdir(config->data_dir, 0750) == -1 && errno != EEXIST)
+		goto failed;
+	if (mkdir(config->spool_dir, 0700) == -1 && errno != EEXIST)
+		goto failed;
+	if (access(config->spool_dir, W_OK | X_OK) == -1)
+		goto failed;
+	len = snprintf(
+		set->fn_template, sizeof(set->fn_template), "%s/body.XXXXXX", config->spool_dir);
+	if (len < 0 || (size_t)len >= sizeof(set->fn_template)) {
+		errno = ENAMETOOLONG;
+		goto failed;
+	}
+	set->threshold = config->limits.spool_threshold_bytes;
+	return 0;
+failed:
+	log_say(LOG_ERROR,
+		"cannot use the spool directory %s: %s; create it, or set data_dir or spool_dir to "
+		"a directory the server may write to",
+		config->spool_dir, strerror(errno));
+	return -1;
+}
+
+/* Connections, and as many again for lingering ones, spool files and the database. */
+static void raise_descriptor_limit(const struct config *config)
+{
+	struct rlimit limit;
+	rlim_t needed = 3 * (rlim_t)config->max_connections + 256;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= needed)
+		return;
+	limit.rlim_cur = limit.rlim_max < needed ? limit.rlim_max : needed;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < needed)
+		log_say(LOG_WARNING,
+			"max_connections %u may need %llu descriptors, the limit is %llu: raise "
+			"LimitNOFILE",
+			config->max_connections, (unsigned long long)needed,
+			(unsigned long long)limit.rlim_cur);
+}
+
+static void setup_http(struct server *s)
+{
+	const struct config *config = s->config;
+	uint32_t wait_s = config->read_timeout > config->idle_timeout ? config->read_timeout
+								      : config->idle_timeout;
+	struct chain_settings chain = {
+		.routes = routes,
+		.auth = &s->auth,
+		.draining = &s->draining,
+		.access_log = true,
+	};
+
+	h2o_config_init(&s->http);
+	s->http.server_name = h2o_iovec_init(H2O_STRLIT("mailserver"));
+	s->http.http1.upgrade_to_http2 = 0;
+	/* A backstop: connection.c keeps the two times apart. */
+	s->http.http1.req_timeout = ((uint64_t)wait_s + 5) * 1000;
+	/* One more, because h2o refuses a chunked body of exactly its limit: inbound.c counts. */
+	s->http.max_request_entity_size = config->limits.max_message_bytes + 1;
+
+	h2o_hostconf_t *host = h2o_config_register_host(
+		&s->http, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+	connections_attach(&host->fallback_path);
+	chain_attach(&host->fallback_path, &chain);
+}
+
+static struct parse_pool *start_parse_pool(const struct config *config)
+{
+	const struct config_limits *l = &config->limits;
+	struct parse_pool_settings set = {
+		.threads = l->parse_threads > 0 ? l->parse_threads : cores(),
+		.max_lost_threads = MAX_LOST_PARSE_THREADS,
+		.deadline_cpu_ms = l->parse_cpu_ms,
+		.deadline_wall_ms = 5 * l->parse_cpu_ms,
+		.limits = {
+			.header_bytes = l->header_bytes,
+			.header_fields = l->header_fields,
+			.parts = l->parts,
+			.depth = l->depth,
+			.addresses = l->addresses,
+			.text_bytes = l->text_bytes,
+			.filename_bytes = l->filename_bytes,
+		},
+	};
+
+	mime_init();
+	return parse_pool_new(&set);
+}
+
+static void setup_auth(struct server *s)
+{
+	sha256(s->config->bearer_token, strlen(s->config->bearer_token), s->token.sha256);
+	s->token.principal = (struct principal){
+		.name = "bearer_token",
+		.tenant = "default",
+		.scopes = SCOPE_ALL,
+	};
+	s->auth = (struct auth){ .tokens = &s->token, .count = 1 };
+}
+
+static int open_workers(struct server *s)
+{
+	const struct config *config = s->config;
+	char *error = NULL;
+
+	s->worker_count = config->workers > 0 ? config->workers : cores();
+	if (listen_open(config, s->worker_count, &s->listen, &error) != 0) {
+		log_say(LOG_ERROR, "%s", error);
+		free(error);
+		return -1;
+	}
+	s->workers = calloc(s->worker_count, sizeof(*s->workers));
+	if (s->workers == NULL)
+		abort();
+	for (unsigned i = 0; i < s->worker_count; i++) {
+		if (worker_open(&s->workers[i], s, i, &error) != 0) {
+			log_say(LOG_ERROR, "%s", error);
+			free(error);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void close_workers(struct server *s)
+{
+	for (unsigned i = 0; s->workers != NULL && i < s->worker_count; i++)
+		worker_close(&s->workers[i]);
+	free(s->workers);
+	listen_close(&s->listen);
+}
+
+/* True when the schema is up to date or nobody asked for that; false to try again later. */
+static bool migrate(const struct server *s, bool *give_up_r)
+{
+	unsigned applied = 0;
+	char *error = NULL;
+
+	if (!s->config->storage.migrate)
+		return true;
+	switch (storage_migrate(&s->storage, &applied, &error)) {
+	case STORAGE_MIGRATED:
+		if (applied > 0)
+			log_say(LOG_INFO, "the database's schema was brought up to date: %u %s run",
+				applied, applied == 1 ? "migration" : "migrations");
+		return true;
+	case STORAGE_MIGRATE_LATER:
+		log_say(LOG_WARNING,
+			"%s; until it is there, mail is answered 503 and waits in the "
+			"MTA's queue; trying again",
+			error);
+		break;
+	case STORAGE_MIGRATE_FAILED:
+		log_say(LOG_ERROR, "%s", error);
+		*give_up_r = true;
+	}
+	free(error);
+	return false;
+}
+
+static bool workers_done(const struct server *s)
+{
+	return atomic_load(&s->running_workers) == 0;
+}
+
+/* From the first signal on. True when everything in flight was finished in time. */
+static bool drain(struct server *s, const sigset_t *signals)
+{
+	int64_t began_us = now_us(), next_report_us = began_us + PROGRESS_S * 1000000;
+	int64_t deadline_us = began_us + (int64_t)s->config->shutdown_timeout * 1000000;
+
+	atomic_store(&s->draining, true);
+	for (unsigned i = 0; i < s->worker_count; i++)
+		worker_drain(&s->workers[i]);
+	while (!workers_done(s)) {
+		int64_t now = now_us();
+		if (now >= deadline_us)
+			return false;
+		if (now >= next_report_us) {
+			log_say(LOG_INFO, "still draining: %llu requests in flight, %u connections",
+				(unsigned long long)server_counts(s).active_requests,
+				atomic_load(&s->connections));
+			next_report_us += PROGRESS_S * 1000000;
+		}
+		int64_t until = next_report_us < deadline_us ? next_report_us : deadline_us;
+		struct timespec wait = { (until - now) / 1000000, (until - now) % 1000000 * 1000 };
+		int signal = sigtimedwait(signals, NULL, &wait);
+		if (signal == SIGTERM || signal == SIGINT) {
+			log_say(LOG_WARNING, "a second signal: not waiting any longer");
+			return false;
+		}
+	}
+	return true;
+}
+
+static int serve(struct server *s, const sigset_t *signals, bool migrated)
+{
+	bool give_up = false;
+
+	atomic_store(&s->running_workers, s->worker_count);
+	for (unsigned i = 0; i < s->worker_count; i++)
+		worker_start(&s->workers[i]);
+	log_say(LOG_INFO, "mailserver %s is up: %u workers, storage %s", mailserver_version,
+		s->worker_count, storage_backend(s->workers[0].storage));
+
+	for (int signal = 0; signal != SIGTERM && signal != SIGINT && !give_up;) {
+		struct timespec wait = { MIGRATE_RETRY_S, 0 };
+		signal = migrated ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &wait);
+		if (signal == -1 && errno == EAGAIN)
+			migrated = migrate(s, &give_up);
+	}
+	log_say(LOG_INFO, "draining: no new connections, finishing what is in flight");
+	if (!drain(s, signals)) {
+		log_say(LOG_ERROR, "cut off: %llu requests in flight, %u connections",
+			(unsigned long long)server_counts(s).active_requests,
+			atomic_load(&s->connections));
+		/* Threads hold what must not be freed under them; the kernel tidies up. */
+		_exit(1);
+	}
+	for (unsigned i = 0; i < s->worker_count; i++)
+		pthread_join(s->workers[i].thread, NULL);
+	log_say(LOG_INFO, "drained");
+	return give_up ? 1 : 0;
+}
+
+static void block_signals(sigset_t *signals)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGUSR1); /* a worker has left its loop */
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, not an end */
+}
+
+int server_run(const struct config *config)
+{
+	struct server s = { .config = config, .started_us = now_us() };
+	bool migrated, give_up = false;
+	sigset_t signals;
+	int exit_code = 1;
+
+	s.main_thread = pthread_self();
+	block_signals(&signals); /* before any thread is made */
+	raise_descriptor_limit(config);
+	if (use_spool(config) != 0)
+		return 1;
+	s.storage = server_storage_settings(config);
+	setup_auth(&s);
+	setup_http(&s);
+	migrated = migrate(&s, &give_up);
+	if (!give_up) {
+		s.pool = start_parse_pool(config);
+		if (open_workers(&s) == 0)
+			exit_code = serve(&s, &signals, migrated);
+		close_workers(&s);
+		parse_pool_free(&s.pool);
+	}
+	h2o_config_dispose(&s.http);
+	return exit_code;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "cmd/mailserver/server/worker.h"
+#include "cmd/mailserver/server/connection.h"
+#include "lib/log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum { SWEEP_MS = 250, SWEEP_DRAINING_MS = 20, MAX_ACCEPTS_PER_EVENT = 16 };
+
+struct worker *worker_of(const struct request *r)
+{
+	return H2O_STRUCT_FROM_MEMBER(struct worker, http, r->h2o->conn->ctx);
+}
+
+static void on_accept(h2o_socket_t *listener, const char *err);
+
+/* A listener that is not read leaves its connections in the kernel's queue, where another worker or
+ * a later moment finds them. */
+static void set_accepting(struct worker *w, bool accepting)
+{
+	w->accepting = accepting;
+	for (unsigned i = 0; i < w->listener_count; i++) {
+		if (accepting)
+			h2o_socket_read_start(w->listeners[i], on_accept);
+		else
+			h2o_socket_read_stop(w->listeners[i]);
+	}
+}
+
+static bool has_room(const struct worker *w)
+{
+	const struct server *s = w->server;
+
+	return atomic_load_explicit(&s->connections, memory_order_relaxed) <
+	       s->config->max_connections;
+}
+
+static void on_accept(h2o_socket_t *listener, const char *err)
+{
+	struct worker *w = listener->data;
+
+	for (int i = 0; i < MAX_ACCEPTS_PER_EVENT; i++) {
+		if (!has_room(w)) {
+			set_accepting(w, false); /* the sweep opens it again */
+			return;
+		}
+		h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
+		if (sock == NULL) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+				errno == ENOMEM) {
+				log_say(LOG_ERROR, "cannot accept connections: %s",
+					strerror(errno));
+				set_accepting(w, false);
+			}
+			return;
+		}
+		connection_open(w, sock);
+	}
+}
+
+static void on_sweep(void *data)
+{
+	struct worker *w = data;
+
+	connections_sweep(w);
+	if (!w->draining && !w->accepting && has_room(w))
+		set_accepting(w, true);
+	loop_timer_start(&w->sweep, w->draining ? SWEEP_DRAINING_MS : SWEEP_MS);
+}
+
+static void close_listeners(struct worker *w)
+{
+	for (unsigned i = 0; i < w->listener_count; i++)
+		h2o_socket_close(w->listeners[i]);
+	w->listener_count = 0;
+}
+
+static void on_control(struct loop_mailbox *box, struct loop_mail *mail)
+{
+	struct worker *w = H2O_STRUCT_FROM_MEMBER(struct worker, control, box);
+
+	w->draining = true;
+	/* Who is in the queue already was promised an answer by the kernel. */
+	for (unsigned i = 0; i < w->listener_count; i++) {
+		h2o_socket_t *sock;
+		while ((sock = h2o_evloop_socket_accept(w->listeners[i])) != NULL)
+			connection_open(w, sock);
+	}
+	close_listeners(w);
+	loop_timer_start(&w->sweep, SWEEP_DRAINING_MS);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!(w->draining && w->connection_count == 0))
+		loop_run(w->loop, 1000);
+	/* Nobody holds a request any more, so the store is idle too. */
+	storage_close(&w->storage);
+	atomic_fetch_sub(&w->server->running_workers, 1);
+	pthread_kill(w->server->main_thread, SIGUSR1);
+	return NULL;
+}
+
+int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r)
+{
+	int *fds = listen_row(&server->listen, index);
+
+	*w = (struct worker){ .server = server, .index = index, .loop = loop_new() };
+	if (storage_open(&server->storage, w->loop, &w->storage, error_r) != 0) {
+		loop_free(&w->loop);
+		return -1;
+	}
+	h2o_context_init(&w->http, loop_h2o(w->loop), &server->http);
+	w->accept = (h2o_accept_ctx_t){ .ctx = &w->http, .hosts = server->http.hosts };
+	h2o_linklist_init_anchor(&w->connections);
+	h2o_timeout_init(loop_h2o(w->loop), &w->handler_timeout,
+		(uint64_t)server->config->handler_timeout * 1000);
+	loop_timer_init(&w->sweep, w->loop, on_sweep, w);
+	loop_mailbox_init(&w->control, w->loop, on_control);
+	parse_mailbox_init(&w->parsed, w->loop);
+
+	w->listener_count = server->listen.per_worker;
+	w->listeners = h2o_mem_alloc(sizeof(*w->listeners) * w->listener_count);
+	for (unsigned i = 0; i < w->listener_count; i++) {
+		w->listeners[i] = h2o_evloop_socket_create(
+			loop_h2o(w->loop), fds[i], H2O_SOCKET_FLAG_DONT_READ);
+		w->listeners[i]->data = w;
+		fds[i] = -1; /* the socket closes it */
+	}
+	return 0;
+}
+
+void worker_start(struct worker *w)
+{
+	set_accepting(w, true);
+	loop_timer_start(&w->sweep, SWEEP_MS);
+	h2o_multithread_create_thread(&w->thread, NULL, worker_main, w);
+}
+
+void worker_drain(struct worker *w)
+{
+	loop_post(&w->control, &w->drain_mail);
+}
+
+void worker_close(struct worker *w)
+{
+	if (w->loop == NULL)
+		return;
+	storage_close(&w->storage);
+	close_listeners(w);
+	free(w->listeners);
+	loop_mailbox_deinit(&w->parsed);
+	loop_mailbox_deinit(&w->control);
+	loop_timer_deinit(&w->sweep);
+	h2o_timeout_dispose(loop_h2o(w->loop), &w->handler_timeout);
+	h2o_context_dispose(&w->http);
+	loop_free(&w->loop);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* worker.h - one thread with one loop: it accepts, reads, answers; nothing on it is shared */
+#ifndef CMD_MAILSERVER_SERVER_WORKER_H
+#define CMD_MAILSERVER_SERVER_WORKER_H
+
+#include "cmd/mailserver/server/server.h"
+#include "middleware/request.h"
+
+#include <pthread.h>
+
+struct worker {
+	h2o_context_t http;
+	struct server *server;
+	unsigned index;
+	pthread_t thread;
+	struct loop *loop;
+	struct storage *storage;
+	h2o_accept_ctx_t accept;
+	h2o_socket_t **listeners;
+	unsigned listener_count;
+	bool accepting;
+	h2o_linklist_t connections; /* struct connection */
+	unsigned connection_count;
+	struct loop_timer sweep;
+	struct loop_mailbox control; /* server_drain() posts here */
+	struct loop_mail drain_mail;
+	struct loop_mailbox parsed; /* answers of the parse pool */
+	h2o_timeout_t handler_timeout;
+	bool draining;
+	/* Written by this thread, read by all. */
+	atomic_uint_fast64_t emails, bytes, active_requests;
+	atomic_int_fast64_t last_received_us;
+};
+
+/* -1 with `*error_r` (free() it). The worker does not run yet. */
+int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r);
+void worker_start(struct worker *w);
+/* Any thread: stop accepting, finish what is in flight, leave the loop. */
+void worker_drain(struct worker *w);
+/* After its thread has ended, or before it was started. */
+void worker_close(struct worker *w);
+
+/* The worker that a request is on. */
+struct worker *worker_of(const struct request *r);
+
+#endif

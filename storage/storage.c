@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "storage/storage.h"
+#include "storage/storage_driver.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct storage_driver *const drivers[] = {
+	&storage_sqlite,
+	&storage_postgres,
+};
+
+static const struct storage_driver *driver_for(const char *url, char **error_r)
+{
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (drivers[i]->accepts(url))
+			return drivers[i];
+	*error_r = strdup("storage.url is none that a driver understands: use "
+			  "sqlite:///path/to/mail.db or postgresql://user@host/database");
+	return NULL;
+}
+
+const char *storage_result_name(enum storage_result result)
+{
+	static const char *const names[] = {
+		[STORAGE_OK] = "ok",
+		[STORAGE_DUPLICATE] = "duplicate",
+		[STORAGE_NOT_FOUND] = "not_found",
+		[STORAGE_UNAVAILABLE] = "unavailable",
+		[STORAGE_UNCERTAIN] = "uncertain",
+		[STORAGE_FULL] = "full",
+	};
+
+	return names[result];
+}
+
+enum storage_migrated storage_migrate(
+	const struct storage_settings *set, unsigned *applied_r, char **error_r)
+{
+	const struct storage_driver *driver = driver_for(set->url, error_r);
+
+	return driver != NULL ? driver->migrate(set, applied_r, error_r) : STORAGE_MIGRATE_FAILED;
+}
+
+int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
+	char **error_r)
+{
+	const struct storage_driver *driver = driver_for(set->url, error_r);
+
+	return driver != NULL ? driver->open(set, loop, st_r, error_r) : -1;
+}
+
+void storage_close(struct storage **st)
+{
+	if (*st == NULL)
+		return;
+	(*st)->driver->close(*st);
+	*st = NULL;
+}
+
+const char *storage_backend(const struct storage *st)
+{
+	return st->driver->name;
+}
+
+void storage_put(struct storage *st, struct storage_put *op)
+{
+	assert(op->message->mime != NULL && op->message->envelope->sender != NULL);
+	st->driver->put(st, op);
+}
+
+void storage_get(struct storage *st, struct storage_get *op)
+{
+	st->driver->get(st, op);
+}
+
+void storage_raw(struct storage *st, struct storage_raw *op)
+{
+	st->driver->raw(st, op);
+}
+
+void storage_ping(struct storage *st, struct storage_ping *op)
+{
+	st->driver->ping(st, op);
+}

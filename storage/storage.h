@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* storage.h - where accepted mail is kept
+ *
+ * Threads    A store is called, and calls back, on the loop it was opened on. Any number may be
+ *            open on the same database, one per worker.
+ * Callbacks  Every operation is answered once, never before its call returns.
+ * Ownership  An operation and the bytes it points at are borrowed until it is answered. What an
+ *            answer points at is the store's, until the callback returns.
+ *
+ * STORAGE_OK to a put means that the message is committed and on the disk. */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "lib/envelope.h"
+#include "lib/ids.h"
+#include "lib/loop.h"
+#include "lib/mime/mime.h"
+
+struct storage;
+
+enum storage_result {
+	STORAGE_OK,
+	STORAGE_DUPLICATE,   /* already kept: answer 200 again */
+	STORAGE_NOT_FOUND,   /* no such message, for this tenant */
+	STORAGE_UNAVAILABLE, /* nothing was written: 503, a retry is safe */
+	STORAGE_UNCERTAIN,   /* the link broke after sending: 503, the retry may be a duplicate */
+	STORAGE_FULL,        /* disk or database full, nothing was written: 507 */
+};
+
+const char *storage_result_name(enum storage_result result);
+
+enum storage_log_level { STORAGE_LOG_ERROR, STORAGE_LOG_WARNING, STORAGE_LOG_INFO };
+
+struct storage_settings {
+	const char *url; /* sqlite:///absolute/path, postgresql://…, or a libpq keyword string */
+	uint32_t connect_timeout_ms; /* this and statement_timeout_ms: postgres */
+	uint32_t
+		statement_timeout_ms; /* then a sent operation is STORAGE_UNCERTAIN, its link cut */
+	unsigned connections;         /* per worker: postgres */
+	unsigned batch_messages;      /* at most so many in one commit */
+	size_t batch_bytes;           /* and so many raw bytes, but always one message */
+	size_t queue_messages;        /* over these a put is STORAGE_UNAVAILABLE at once */
+	size_t queue_bytes;
+	/* Called on a store's loop or on a driver's thread; may be NULL. */
+	void (*log)(void *log_data, enum storage_log_level level, const char *message);
+	void *log_data;
+};
+
+/* Brings the database's schema up to date, waiting for it (a program's start may). Any number of
+ * instances may try at once. Unless it is done, `*error_r` says what is wrong and what would help
+ * (free() it). `*applied_r`: how many migrations were run. */
+enum storage_migrated {
+	STORAGE_MIGRATED,
+	STORAGE_MIGRATE_LATER, /* the database cannot be reached now: trying again may help */
+	STORAGE_MIGRATE_FAILED, /* stays wrong until somebody acts: newer schema, no privilege, … */
+};
+enum storage_migrated storage_migrate(
+	const struct storage_settings *set, unsigned *applied_r, char **error_r);
+
+/* Opens at once, without waiting for a connection: until there is one, operations are UNAVAILABLE.
+ * -1 with `*error_r` (free() it) for an url that no driver understands or settings that cannot work. */
+int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
+	char **error_r);
+/* No operation may be unanswered. Accepts a pointer to NULL. */
+void storage_close(struct storage **st);
+/* "sqlite" or "postgres". */
+const char *storage_backend(const struct storage *st);
+
+/* One message, ready to be kept. */
+struct storage_message {
+	struct uuid id; /* proposed; a duplicate keeps its first one */
+	const char *tenant;
+	int64_t received_us;
+	const struct envelope *envelope;
+	struct slice raw;
+	uint8_t sha256[SHA256_BYTES]; /* of raw */
+	uint8_t key[SHA256_BYTES];    /* envelope_digest(): unique within the tenant */
+	const struct mime_message *mime;
+	const char *headers_json, *addresses_json; /* mime_headers_json(), mime_addresses_json() */
+};
+
+struct storage_put {
+	const struct storage_message *message;
+	void (*done)(struct storage_put *op, enum storage_result result); /* any but NOT_FOUND */
+	void *data;                                                       /* the caller's */
+	struct uuid id;  /* out, with OK and DUPLICATE: under which it is kept */
+	void *driver[4]; /* the driver's */
+};
+void storage_put(struct storage *st, struct storage_put *op);
+
+/* What a get gives back. Strings may be NULL where the message had none. */
+struct storage_record {
+	struct uuid id;
+	const char *tenant;
+	int64_t received_us;
+	uint64_t size;
+	uint8_t sha256[SHA256_BYTES];
+	const char *envelope_sender;
+	const char *envelope_recipients_json; /* this and the other _json: JSON text */
+	const char *queue_id, *client_address, *client_hostname, *client_helo;
+	const char *message_id, *in_reply_to, *references_json, *subject;
+	bool has_date;
+	int64_t date_us;
+	const char *addresses_json, *headers_json, *text, *html;
+	const char *parts_json; /* the API's array; sha256 in hex */
+	const char *parse_status, *defects_json;
+};
+
+struct storage_get {
+	const char *tenant;
+	struct uuid id;
+	/* OK with a record; NOT_FOUND or UNAVAILABLE with NULL. */
+	void (*done)(struct storage_get *op, enum storage_result result,
+		const struct storage_record *record);
+	void *data;
+	void *driver[4];
+};
+void storage_get(struct storage *st, struct storage_get *op);
+
+struct storage_raw {
+	const char *tenant;
+	struct uuid id;
+	/* OK with the bytes as they were put; NOT_FOUND or UNAVAILABLE with none. */
+	void (*done)(struct storage_raw *op, enum storage_result result, struct slice raw);
+	void *data;
+	void *driver[4];
+};
+void storage_raw(struct storage *st, struct storage_raw *op);
+
+/* Can it write? OK, UNAVAILABLE or FULL. */
+struct storage_ping {
+	void (*done)(struct storage_ping *op, enum storage_result result);
+	void *data;
+	void *driver[4];
+};
+void storage_ping(struct storage *st, struct storage_ping *op);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* storage_driver.h - what a driver provides; only storage/ includes it
+ *
+ * A driver is one const table with every slot filled. A concrete store has `struct storage` as its
+ * first member. tests/unit/check_storage.c, run over every driver, is the interface's meaning. */
+#ifndef STORAGE_STORAGE_DRIVER_H
+#define STORAGE_STORAGE_DRIVER_H
+
+#include "storage/storage.h"
+
+struct storage_driver {
+	const char *name;
+	bool (*accepts)(const char *url);
+	enum storage_migrated (*migrate)(
+		const struct storage_settings *set, unsigned *applied_r, char **error_r);
+	int (*open)(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
+		char **error_r);
+	void (*close)(struct storage *st);
+	void (*put)(struct storage *st, struct storage_put *op);
+	void (*get)(struct storage *st, struct storage_get *op);
+	void (*raw)(struct storage *st, struct storage_raw *op);
+	void (*ping)(struct storage *st, struct storage_ping *op);
+};
+
+struct storage {
+	const struct storage_driver *driver;
+};
+
+/* One numbered SQL file, compiled into the binary. The table ends with number 0. */
+struct storage_migration {
+	unsigned number; /* 1, 2, 3 … without gaps */
+	const char *name;
+	const char *sql;
+};
+
+extern const struct storage_driver storage_sqlite, storage_postgres;
+extern const struct storage_migration sqlite_migrations[], postgres_migrations[];
+
+#endif

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: a real Postgres for the whole run, and servers on either database."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from servers.mailserver import Mailserver  # noqa: E402
+from servers.postgres import Postgres  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def storage_url(request):
+    """None means SQLite in the server's own folder."""
+    if request.param == "sqlite":
+        return None
+    server = request.getfixturevalue("postgres")
+    return server.url(server.create_database())
+
+
+@pytest.fixture(name="launch")
+def launch_fixture():
+    """Makes servers that are stopped at the end, cleanly: exit code 0, no sanitizer report."""
+    made = []
+
+    def launch(start=True, **options):
+        server = Mailserver(**options)
+        made.append(server)
+        return server.start() if start else server
+
+    yield launch
+    codes = []
+    try:
+        for server in made:
+            if server.process is not None and server.process.poll() is None:
+                codes.append((server.stop(), server.log()[-3000:]))
+    finally:
+        for server in made:
+            server.close()
+    for code, log in codes:
+        assert code == 0, log
+
+
+@pytest.fixture
+def server(launch, storage_url):
+    """A server on each of the databases."""
+    return launch(storage_url=storage_url)
+
+
+@pytest.fixture
+def sqlite_server(launch):
+    return launch()

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The real server, started in a temporary folder on a free loopback port, and stopped again."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import requests
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+BINARY = os.environ.get("MAILSERVER", str(ROOT / "build/release/bin/mailserver"))
+TOKEN = "test-token-0123456789abcdef"
+SANITIZER = re.compile(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed)")
+DEADLINE_S = 30
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, what, deadline_s=DEADLINE_S):
+    """The condition's first true value; fails, saying what was waited for, after the deadline."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"waited {deadline_s} s in vain for {what}"
+        time.sleep(0.02)
+
+
+class Mailserver:
+    """`settings` are merged over a small working configuration; a value of None removes a key."""
+
+    def __init__(self, settings=None, storage_url=None, args=(), env=None, preexec=None,
+                 folder=None, inherit=()):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mailserver-"))
+        self.owns_folder = folder is None
+        self.port = free_port()
+        self.database = self.folder / "mail.db"
+        self.storage_url = storage_url or f"sqlite://{self.database}"
+        self.args, self.env, self.preexec = list(args), env or {}, preexec
+        self.inherit = inherit
+        self.settings = {
+            "port": self.port,
+            "listen": ["127.0.0.1"],
+            "data_dir": str(self.folder),
+            "bearer_token": TOKEN,
+            "workers": 2,
+            "storage": {"url": self.storage_url},
+            "log": {"format": "json", "level": "debug"},
+        }
+        for key, value in (settings or {}).items():
+            if isinstance(value, dict):
+                self.settings.setdefault(key, {}).update(value)
+            elif value is None:
+                self.settings.pop(key, None)
+            else:
+                self.settings[key] = value
+        self.process = None
+        self.log_path = self.folder / "stderr.log"
+        self.session = requests.Session()
+
+    # life
+
+    def launch(self):
+        """Starts the process and returns at once."""
+        config = self.folder / "mailserver.yaml"
+        config.write_text(json.dumps(self.settings))
+        env = {key: value for key, value in os.environ.items() if not key.startswith("MAIL")}
+        env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
+        env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
+        env.update(self.env)
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [BINARY, "server", "-c", str(config), *self.args], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, env=env, preexec_fn=self.preexec, cwd=self.folder,
+                pass_fds=self.inherit)
+        return self
+
+    def start(self):
+        self.launch()
+        wait_for(self.answers, f"the server to answer; it said: {self.log()[-2000:]}")
+        return self
+
+    def answers(self):
+        assert self.process.poll() is None, f"the server ended:\n{self.log()}"
+        try:
+            return requests.get(self.url("/health/live"), timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def stop(self, signum=signal.SIGTERM):
+        """The exit code, after a clean shutdown; checks that no sanitizer had anything to say."""
+        self.session.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+            try:
+                self.process.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"no end after signal {signum}:\n{self.log()}") from None
+        log = self.log()
+        assert not SANITIZER.search(log), log[-10000:]
+        return self.process.returncode
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.owns_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def events(self, name=None):
+        lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+        return [line for line in lines if name is None or line["event"] == name]
+
+    # requests
+
+    def url(self, path):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def request(self, method, path, token=TOKEN, headers=None, **more):
+        headers = dict(headers or {})
+        if token is not None:
+            headers.setdefault("Authorization", f"Bearer {token}")
+        more.setdefault("timeout", 60)
+        return self.session.request(method, self.url(path), headers=headers, **more)
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def post(self, body, headers=None, path="/mail/inbound", **more):
+        headers = {"Content-Type": "message/rfc822", **(headers or {})}
+        headers = {name: value for name, value in headers.items() if value is not None}
+        return self.request("POST", path, headers=headers, data=body, **more)
+
+    def post_json(self, value, headers=None, **more):
+        body = value if isinstance(value, (bytes, str)) else json.dumps(value)
+        return self.post(body, headers={"Content-Type": "application/json", **(headers or {})}, **more)
+
+    def send_raw(self, data, read=True, timeout=30):
+        """Bytes on a fresh connection; what comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as s:
+            s.sendall(data)
+            return receive_all(s) if read else b""
+
+
+def receive_all(sock):
+    chunks = []
+    try:
+        while chunk := sock.recv(65536):
+            chunks.append(chunk)
+    except ConnectionResetError:
+        pass
+    return b"".join(chunks)
+
+
+def http_request(body, headers=(), method="POST", path="/mail/inbound", length=None):
+    """A request as bytes, for what a well-behaved client library would not send."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}",
+             "Connection: close"]
+    if length is not False:
+        lines.append(f"Content-Length: {len(body) if length is None else length}")
+    head = "\r\n".join(lines).encode() + b"\r\n"
+    for header in headers:
+        head += (header if isinstance(header, bytes) else header.encode()) + b"\r\n"
+    return head + b"\r\n" + body
+
+
+def message(subject="Hello", body="It works.\r\n", **fields):
+    """A small message as bytes, CRLF; each call's own by its Message-ID unless one is given."""
+    message.count += 1
+    head = {"From": "Alice <alice@example.org>", "To": "bob@example.com", "Subject": subject,
+            "Message-ID": f"<{message.count}.{time.monotonic_ns()}@example.org>", **fields}
+    text = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in head.items()
+                   if value is not None)
+    return (text + "\r\n" + body).encode()
+
+
+message.count = 0

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""Real messages from public test suites: each is taken, and comes back byte for byte."""
+import concurrent.futures
+import os
+import pathlib
+import re
+
+import pytest
+
+from servers.mailserver import ROOT
+
+CORPUS = pathlib.Path(os.environ.get("MAIL_CORPUS", ROOT.parent / "shared/corpus/public"))
+MBOX_LINE = re.compile(rb"\AFrom [^:\n][^\n]*\n")
+
+
+def messages():
+    for path in sorted([*CORPUS.glob("mail/**/*.eml"), *CORPUS.glob("adversarial/*.eml")]):
+        raw = path.read_bytes()
+        yield path.name, raw
+        yield path.name + " (CRLF)", re.sub(rb"(?<!\r)\n", b"\r\n", raw)
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}: set MAIL_CORPUS to one")
+def test_every_message_of_the_corpus_is_kept(server):
+    corpus = [(name, raw) for name, raw in messages() if raw]
+    assert len(corpus) > 700
+
+    def deliver(item):
+        name, raw = item
+        answer = server.post(raw, headers={"X-Original-Queue-Id": name.encode().hex()})
+        assert answer.status_code == 200, (name, answer.text)
+        stored = answer.json()
+        kept = server.get(stored["stored_at"] + "/raw").content
+        assert kept == MBOX_LINE.sub(b"", raw, count=1), name
+        email = server.get(stored["stored_at"])
+        assert email.status_code == 200, (name, email.text)
+        assert email.json()["parse_status"] == stored["parse_status"], name
+        return stored["parse_status"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as clients:
+        statuses = list(clients.map(deliver, corpus))
+    counts = {status: statuses.count(status) for status in sorted(set(statuses))}
+    print(f"\n{len(corpus)} messages: {counts}")
+    assert counts["ok"] > len(corpus) / 2
