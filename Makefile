@@ -12,6 +12,7 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev curl
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 sqlite3 \
 	python3-pytest python3-requests python3-psycopg2 python3-yaml
+BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 
 PKGS     := libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1
 PKG_INC  := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
@@ -39,7 +40,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system lint format install clean
+.PHONY: all help deps run test unit system bench lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -96,6 +97,11 @@ unit: $(UNITS) ## the unit tests of this variant
 system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
 	MAILSERVER=$(CURDIR)/$< CHECK_STORAGE=$(CURDIR)/$(B)/tests/check_storage \
 		$(PY) -m pytest -q -p no:cacheprovider tests/system
+
+bench: ## messages a second on each database, in one run
+	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
+	@$(MAKE) --no-print-directory -s V=release all
+	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/bench.py
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

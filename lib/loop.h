@@ -4,8 +4,9 @@
  * h2o 2.2.5 brings the loop; this gives the rest of the program one small interface to it, so that
  * storage drivers can be written, and tested, without HTTP.
  *
- * Threads    A loop and everything on it belong to the thread that runs it. Only loop_post() may be
- *            called from elsewhere. */
+ * Threads    A loop and everything on it are made, run and freed on one thread: h2o recycles buffers
+ *            within the thread that made the socket, so a loop that was made elsewhere corrupts
+ *            memory. Only loop_post() may be called from other threads. */
 #ifndef LIB_LOOP_H
 #define LIB_LOOP_H
 

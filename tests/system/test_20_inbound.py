@@ -65,7 +65,7 @@ def test_message_is_read_back_parsed(server):
     assert email["references"] == ["<r0@example.org>", "<m0@example.org>"]
     assert email["date"] == "2026-01-02T03:04:05Z"
     assert [h["name"] for h in email["headers"]][:3] == ["Received", "Received", "From"]
-    assert email["headers"][1]["value"] == "from c by d"
+    assert email["headers"][1]["value"] == "from c\tby d"
     assert email["text"].strip() == "Grüße" and email["html"].strip() == "<b>Grüße</b>"
     assert [(p["path"], p["content_type"], p["is_attachment"]) for p in email["parts"]] == [
         ("1.1", "text/plain", False), ("1.2", "text/html", False), ("2", "application/pdf", True)]

@@ -130,7 +130,7 @@ def test_broken_chunks_are_400_in_our_shape(sqlite_server):
     (b"{", "line 1"),
     (b'{"recipient":"b@x.org"}{', "line 1"),
     (b'[1]', "object"),
-    (b'"text"', "object"),
+    (b'"text"', "line 1"),
     (b'{"recipient":7}', "recipient"),
     (b'{"recipient":["a@x.org",null]}', "recipient"),
     (b'{"recipient":"b@x.org","sender":{}}', "sender"),

@@ -143,12 +143,13 @@ def test_postgres_goes_away_and_comes_back(launch, postgres):
 
 
 def test_postgres_that_hangs_is_503_within_the_timeout(launch, postgres):
-    server = launch(storage_url=postgres.url(postgres.create_database()),
+    database = postgres.create_database()
+    server = launch(storage_url=postgres.url(database),
                     settings={"storage": {"statement_timeout": 2}})
     assert server.post(message()).status_code == 200
     mail = message()
     processes = [int(pid) for pid in subprocess.run(
-        ["pgrep", "-P", str(postgres.pid)], capture_output=True, text=True, check=True
+        ["pgrep", "-P", str(postgres.pid())], capture_output=True, text=True, check=True
     ).stdout.split()]
     for pid in processes:
         os.kill(pid, signal.SIGSTOP)
@@ -158,7 +159,7 @@ def test_postgres_that_hangs_is_503_within_the_timeout(launch, postgres):
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
     answer = wait_for(lambda: (a := server.post(mail)).status_code == 200 and a, "mail to be taken")
-    rows = postgres.psql("select count(*) from messages", server.storage_url)
+    rows = postgres.psql("select count(*) from messages", database=database)
     assert rows == [(2,)], (rows, answer.json())
 
 

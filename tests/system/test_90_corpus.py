@@ -10,7 +10,7 @@ import pytest
 from servers.mailserver import ROOT
 
 CORPUS = pathlib.Path(os.environ.get("MAIL_CORPUS", ROOT.parent / "shared/corpus/public"))
-MBOX_LINE = re.compile(rb"\AFrom [^:\n][^\n]*\n")
+MBOX_LINE = re.compile(rb"\AFrom [ \t]*(?![ \t:])[^\n]*\n")  # not "From : a@b", a field
 
 
 def messages():

@@ -174,36 +174,26 @@ static void setup_auth(struct server *s)
 	s->auth = (struct auth){ .tokens = &s->token, .count = 1 };
 }
 
+/* Opens the listeners and starts the workers; s->worker_count says how many run. */
 static int open_workers(struct server *s)
 {
 	const struct config *config = s->config;
+	unsigned wanted = config->workers > 0 ? config->workers : cores();
 	char *error = NULL;
 
-	s->worker_count = config->workers > 0 ? config->workers : cores();
-	if (listen_open(config, s->worker_count, &s->listen, &error) != 0) {
-		log_say(LOG_ERROR, "%s", error);
-		free(error);
-		return -1;
-	}
-	s->workers = calloc(s->worker_count, sizeof(*s->workers));
+	if (listen_open(config, wanted, &s->listen, &error) != 0)
+		goto failed;
+	s->workers = calloc(wanted, sizeof(*s->workers));
 	if (s->workers == NULL)
 		abort();
-	for (unsigned i = 0; i < s->worker_count; i++) {
-		if (worker_open(&s->workers[i], s, i, &error) != 0) {
-			log_say(LOG_ERROR, "%s", error);
-			free(error);
-			return -1;
-		}
-	}
+	for (; s->worker_count < wanted; s->worker_count++)
+		if (worker_open(&s->workers[s->worker_count], s, s->worker_count, &error) != 0)
+			goto failed;
 	return 0;
-}
-
-static void close_workers(struct server *s)
-{
-	for (unsigned i = 0; s->workers != NULL && i < s->worker_count; i++)
-		worker_close(&s->workers[i]);
-	free(s->workers);
-	listen_close(&s->listen);
+failed:
+	log_say(LOG_ERROR, "%s", error);
+	free(error);
+	return -1;
 }
 
 /* True when the schema is up to date or nobody asked for that; false to try again later. */
@@ -269,23 +259,25 @@ static bool drain(struct server *s, const sigset_t *signals)
 	return true;
 }
 
-static int serve(struct server *s, const sigset_t *signals, bool migrated)
+/* Until the first signal, or until the database turns out to be unusable. */
+static void serve(struct server *s, const sigset_t *signals, bool migrated, bool *give_up_r)
 {
-	bool give_up = false;
-
-	atomic_store(&s->running_workers, s->worker_count);
 	for (unsigned i = 0; i < s->worker_count; i++)
-		worker_start(&s->workers[i]);
+		worker_accept(&s->workers[i]);
 	log_say(LOG_INFO, "mailserver %s is up: %u workers, storage %s", mailserver_version,
 		s->worker_count, storage_backend(s->workers[0].storage));
 
-	for (int signal = 0; signal != SIGTERM && signal != SIGINT && !give_up;) {
+	for (int signal = 0; signal != SIGTERM && signal != SIGINT && !*give_up_r;) {
 		struct timespec wait = { MIGRATE_RETRY_S, 0 };
 		signal = migrated ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &wait);
 		if (signal == -1 && errno == EAGAIN)
-			migrated = migrate(s, &give_up);
+			migrated = migrate(s, give_up_r);
 	}
 	log_say(LOG_INFO, "draining: no new connections, finishing what is in flight");
+}
+
+static void close_workers(struct server *s, const sigset_t *signals)
+{
 	if (!drain(s, signals)) {
 		log_say(LOG_ERROR, "cut off: %llu requests in flight, %u connections",
 			(unsigned long long)server_counts(s).active_requests,
@@ -294,9 +286,9 @@ static int serve(struct server *s, const sigset_t *signals, bool migrated)
 		_exit(1);
 	}
 	for (unsigned i = 0; i < s->worker_count; i++)
-		pthread_join(s->workers[i].thread, NULL);
-	log_say(LOG_INFO, "drained");
-	return give_up ? 1 : 0;
+		worker_join(&s->workers[i]);
+	free(s->workers);
+	listen_close(&s->listen);
 }
 
 static void block_signals(sigset_t *signals)
@@ -328,10 +320,14 @@ int server_run(const struct config *config)
 	migrated = migrate(&s, &give_up);
 	if (!give_up) {
 		s.pool = start_parse_pool(config);
-		if (open_workers(&s) == 0)
-			exit_code = serve(&s, &signals, migrated);
-		close_workers(&s);
+		if (open_workers(&s) == 0) {
+			serve(&s, &signals, migrated, &give_up);
+			exit_code = give_up ? 1 : 0;
+		}
+		close_workers(&s, &signals);
 		parse_pool_free(&s.pool);
+		if (exit_code == 0)
+			log_say(LOG_INFO, "drained");
 	}
 	h2o_config_dispose(&s.http);
 	return exit_code;

@@ -77,10 +77,8 @@ static void close_listeners(struct worker *w)
 	w->listener_count = 0;
 }
 
-static void on_control(struct loop_mailbox *box, struct loop_mail *mail)
+static void begin_drain(struct worker *w)
 {
-	struct worker *w = H2O_STRUCT_FROM_MEMBER(struct worker, control, box);
-
 	w->draining = true;
 	/* Who is in the queue already was promised an answer by the kernel. */
 	for (unsigned i = 0; i < w->listener_count; i++) {
@@ -92,25 +90,38 @@ static void on_control(struct loop_mailbox *box, struct loop_mail *mail)
 	loop_timer_start(&w->sweep, SWEEP_DRAINING_MS);
 }
 
-static void *worker_main(void *arg)
+static void on_control(struct loop_mailbox *box, struct loop_mail *mail)
 {
-	struct worker *w = arg;
+	struct worker *w = H2O_STRUCT_FROM_MEMBER(struct worker, control, box);
 
-	while (!(w->draining && w->connection_count == 0))
-		loop_run(w->loop, 1000);
-	/* Nobody holds a request any more, so the store is idle too. */
-	storage_close(&w->storage);
-	atomic_fetch_sub(&w->server->running_workers, 1);
-	pthread_kill(w->server->main_thread, SIGUSR1);
-	return NULL;
+	if (mail == &w->accept_mail) {
+		set_accepting(w, true);
+		loop_timer_start(&w->sweep, SWEEP_MS);
+	} else {
+		begin_drain(w);
+	}
 }
 
-int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r)
+static void open_listeners(struct worker *w)
 {
-	int *fds = listen_row(&server->listen, index);
+	int *fds = listen_row(&w->server->listen, w->index);
 
-	*w = (struct worker){ .server = server, .index = index, .loop = loop_new() };
-	if (storage_open(&server->storage, w->loop, &w->storage, error_r) != 0) {
+	w->listener_count = w->server->listen.per_worker;
+	w->listeners = h2o_mem_alloc(sizeof(*w->listeners) * w->listener_count);
+	for (unsigned i = 0; i < w->listener_count; i++) {
+		w->listeners[i] = h2o_evloop_socket_create(
+			loop_h2o(w->loop), fds[i], H2O_SOCKET_FLAG_DONT_READ);
+		w->listeners[i]->data = w;
+		fds[i] = -1; /* the socket closes it */
+	}
+}
+
+static int setup(struct worker *w)
+{
+	struct server *server = w->server;
+
+	w->loop = loop_new();
+	if (storage_open(&server->storage, w->loop, &w->storage, &w->error) != 0) {
 		loop_free(&w->loop);
 		return -1;
 	}
@@ -122,34 +133,13 @@ int worker_open(struct worker *w, struct server *server, unsigned index, char **
 	loop_timer_init(&w->sweep, w->loop, on_sweep, w);
 	loop_mailbox_init(&w->control, w->loop, on_control);
 	parse_mailbox_init(&w->parsed, w->loop);
-
-	w->listener_count = server->listen.per_worker;
-	w->listeners = h2o_mem_alloc(sizeof(*w->listeners) * w->listener_count);
-	for (unsigned i = 0; i < w->listener_count; i++) {
-		w->listeners[i] = h2o_evloop_socket_create(
-			loop_h2o(w->loop), fds[i], H2O_SOCKET_FLAG_DONT_READ);
-		w->listeners[i]->data = w;
-		fds[i] = -1; /* the socket closes it */
-	}
+	open_listeners(w);
 	return 0;
 }
 
-void worker_start(struct worker *w)
+static void teardown(struct worker *w)
 {
-	set_accepting(w, true);
-	loop_timer_start(&w->sweep, SWEEP_MS);
-	h2o_multithread_create_thread(&w->thread, NULL, worker_main, w);
-}
-
-void worker_drain(struct worker *w)
-{
-	loop_post(&w->control, &w->drain_mail);
-}
-
-void worker_close(struct worker *w)
-{
-	if (w->loop == NULL)
-		return;
+	/* Nobody holds a request any more, so the store is idle too. */
 	storage_close(&w->storage);
 	close_listeners(w);
 	free(w->listeners);
@@ -159,4 +149,52 @@ void worker_close(struct worker *w)
 	h2o_timeout_dispose(loop_h2o(w->loop), &w->handler_timeout);
 	h2o_context_dispose(&w->http);
 	loop_free(&w->loop);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	bool is_set_up = setup(w) == 0;
+
+	if (is_set_up)
+		atomic_fetch_add(&w->server->running_workers, 1);
+	sem_post(&w->opened);
+	if (!is_set_up)
+		return NULL;
+	while (!(w->draining && w->connection_count == 0))
+		loop_run(w->loop, 1000);
+	teardown(w);
+	atomic_fetch_sub(&w->server->running_workers, 1);
+	pthread_kill(w->server->main_thread, SIGUSR1);
+	return NULL;
+}
+
+int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r)
+{
+	*w = (struct worker){ .server = server, .index = index };
+	sem_init(&w->opened, 0, 0);
+	h2o_multithread_create_thread(&w->thread, NULL, worker_main, w);
+	while (sem_wait(&w->opened) == -1 && errno == EINTR)
+		;
+	if (w->error == NULL)
+		return 0;
+	*error_r = w->error;
+	worker_join(w);
+	return -1;
+}
+
+void worker_accept(struct worker *w)
+{
+	loop_post(&w->control, &w->accept_mail);
+}
+
+void worker_drain(struct worker *w)
+{
+	loop_post(&w->control, &w->drain_mail);
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+	sem_destroy(&w->opened);
 }

@@ -7,12 +7,15 @@
 #include "middleware/request.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 
 struct worker {
 	h2o_context_t http;
 	struct server *server;
 	unsigned index;
 	pthread_t thread;
+	sem_t opened; /* posted once by the thread: all is set up, or `error` says why not */
+	char *error;
 	struct loop *loop;
 	struct storage *storage;
 	h2o_accept_ctx_t accept;
@@ -22,8 +25,8 @@ struct worker {
 	h2o_linklist_t connections; /* struct connection */
 	unsigned connection_count;
 	struct loop_timer sweep;
-	struct loop_mailbox control; /* server_drain() posts here */
-	struct loop_mail drain_mail;
+	struct loop_mailbox control; /* the main thread posts these two there, once each */
+	struct loop_mail accept_mail, drain_mail;
 	struct loop_mailbox parsed; /* answers of the parse pool */
 	h2o_timeout_t handler_timeout;
 	bool draining;
@@ -32,13 +35,12 @@ struct worker {
 	atomic_int_fast64_t last_received_us;
 };
 
-/* -1 with `*error_r` (free() it). The worker does not run yet. */
+/* The main thread calls these. worker_open starts the thread and waits until it has set itself up;
+ * -1 with `*error_r` (free() it) when it could not: its thread has ended then. */
 int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r);
-void worker_start(struct worker *w);
-/* Any thread: stop accepting, finish what is in flight, leave the loop. */
-void worker_drain(struct worker *w);
-/* After its thread has ended, or before it was started. */
-void worker_close(struct worker *w);
+void worker_accept(struct worker *w); /* from now on, take connections */
+void worker_drain(struct worker *w);  /* stop accepting, finish what is in flight, end */
+void worker_join(struct worker *w);   /* waits for the end of its thread */
 
 /* The worker that a request is on. */
 struct worker *worker_of(const struct request *r);

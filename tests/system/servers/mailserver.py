@@ -184,9 +184,9 @@ def message(subject="Hello", body="It works.\r\n", **fields):
     """A small message as bytes, CRLF; each call's own by its Message-ID unless one is given."""
     message.count += 1
     head = {"From": "Alice <alice@example.org>", "To": "bob@example.com", "Subject": subject,
-            "Message-ID": f"<{message.count}.{time.monotonic_ns()}@example.org>", **fields}
-    text = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in head.items()
-                   if value is not None)
+            "Message-ID": f"<{message.count}.{time.monotonic_ns()}@example.org>",
+            **{name.replace("_", "-"): value for name, value in fields.items()}}
+    text = "".join(f"{name}: {value}\r\n" for name, value in head.items() if value is not None)
     return (text + "\r\n" + body).encode()
 
 

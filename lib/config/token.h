@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* token.h - the bearer token, wherever it is kept */
+#ifndef LIB_CONFIG_TOKEN_H
+#define LIB_CONFIG_TOKEN_H
+
+#include "lib/config/merge.h"
+
+/* Reads the file that bearer_token_file names into bearer_token, unless that is set. Goes before
+ * the judge, who has the same rules for a token from either place. */
+void config_token_read(struct merge *m);
+
+/* Says when there is no token at all: an error if the caller needs one. */
+void config_token_check(struct merge *m, const char *source, bool need_token);
+
+#endif

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""A Postgres server of a test's own: real, on a free port of the loopback, gone afterwards."""
+import atexit
+import glob
+import itertools
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import psycopg2
+
+START_DEADLINE_S = 60
+STOP_DEADLINE_S = 30
+PORT_TRIES = 5
+
+# As an operator would run it: nothing that makes it fast at the cost of mail.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "max_connections": "200",
+    "log_min_messages": "warning",
+}
+
+
+def bin_directory():
+    """Of the newest Postgres that Debian's packages installed."""
+    found = glob.glob("/usr/lib/postgresql/*/bin/postgres")
+    if not found:
+        raise RuntimeError("no Postgres server found: apt-get install postgresql-15")
+    newest = max(found, key=lambda path: float(path.split("/")[4]))
+    return os.path.dirname(newest)
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_until(condition, deadline_s, what):
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {deadline_s} s")
+        time.sleep(0.05)
+
+
+class Postgres:
+    """with Postgres() as pg: connect to pg.url()
+
+    `settings` are lines of postgresql.conf, beside those above. The superuser is `postgres`, and
+    needs no password. Only processes that this object started are ever ended, by their pid."""
+
+    def __init__(self, **settings):
+        self.bin = bin_directory()
+        self.directory = tempfile.mkdtemp(prefix="postgres-", dir="/tmp")
+        self.data = os.path.join(self.directory, "data")
+        self.log = os.path.join(self.directory, "log")
+        self.settings = {**SETTINGS, "unix_socket_directories": self.directory, **settings}
+        self.port = None
+        self._names = itertools.count(1)
+        # Postgres refuses to run as root.
+        self._as_user = []
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self.directory, user.pw_uid, user.pw_gid)
+            self._as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
+                             "--clear-groups"]
+        atexit.register(self.close)
+        try:
+            self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust",
+                      "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+            with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as conf:
+                for key, value in self.settings.items():
+                    conf.write(f"{key} = '{value}'\n")
+            self._first_start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    # ---- what a test needs to know ----
+
+    def url(self, database="postgres"):
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def create_database(self):
+        """A fresh, empty one; its name."""
+        name = f"test_{next(self._names)}"
+        self.psql(f"create database {name}")
+        return name
+
+    def psql(self, sql, parameters=None, database="postgres"):
+        """Runs one command, committed at once; the rows, or None where there are none to give."""
+        connection = psycopg2.connect(self.url(database), connect_timeout=10)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else None
+        finally:
+            connection.close()
+
+    def is_ready(self):
+        return self._command_succeeds("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
+
+    def pid(self):
+        """Of the server's first process; None when it does not run."""
+        try:
+            with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
+                pid = int(file.readline())
+        except (FileNotFoundError, ValueError):
+            return None
+        return pid if _runs(pid) else None
+
+    # ---- its life ----
+
+    def start(self):
+        """Until it answers. After a kill the old processes' memory may take a moment to go."""
+        deadline = time.monotonic() + START_DEADLINE_S
+        while True:
+            try:
+                self._run(*self._start_arguments())
+                break
+            except subprocess.CalledProcessError as error:
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"Postgres does not start: {self._log_tail()}") from error
+                time.sleep(0.2)
+        wait_until(self.is_ready, START_DEADLINE_S, "Postgres answers")
+
+    def stop(self, mode="fast"):
+        """`smart` waits for clients, `fast` disconnects them, `immediate` leaves a recovery."""
+        if self.pid() is not None:
+            self._run(*self._stop_arguments(mode))
+
+    def kill9(self):
+        """As when the power fails, but for the disk."""
+        pid = self.pid()
+        if pid is None:
+            return
+        children = self._children(pid)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(_runs, [pid, *children])), STOP_DEADLINE_S,
+                   "the killed Postgres is gone")
+        # Where nobody waits for orphans the pid stays taken, and this file would forbid a start.
+        os.unlink(os.path.join(self.data, "postmaster.pid"))
+
+    def close(self):
+        """Stops it and removes all it had. May be called again."""
+        atexit.unregister(self.close)
+        try:
+            self.stop("immediate")
+        except subprocess.CalledProcessError:
+            self.kill9()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- the same for a program under test, as shell commands ----
+
+    def stop_command(self, mode="fast"):
+        return self._shell(*self._stop_arguments(mode))
+
+    def start_command(self):
+        return self._shell(*self._start_arguments())
+
+    # ---- how ----
+
+    def _first_start(self):
+        for attempt in range(1, PORT_TRIES + 1):
+            self.port = free_port()
+            try:
+                self._run(*self._start_arguments())
+                break
+            except subprocess.CalledProcessError as error:  # somebody took the port meanwhile
+                if attempt == PORT_TRIES:
+                    raise RuntimeError(f"Postgres does not start: {self._log_tail()}") from error
+        wait_until(self.is_ready, START_DEADLINE_S, "Postgres answers")
+
+    def _start_arguments(self):
+        return ("pg_ctl", "start", "-D", self.data, "-l", self.log, "-w", "-s",
+                "-t", str(START_DEADLINE_S), "-o", f"-p {self.port}")
+
+    def _stop_arguments(self, mode):
+        return ("pg_ctl", "stop", "-D", self.data, "-m", mode, "-w", "-s",
+                "-t", str(STOP_DEADLINE_S))
+
+    def _argv(self, program, *arguments):
+        return [*self._as_user, os.path.join(self.bin, program), *arguments]
+
+    def _shell(self, *command):
+        return (f"cd {shlex.quote(self.directory)} && {shlex.join(self._argv(*command))}"
+                " </dev/null >/dev/null 2>&1")
+
+    def _run(self, *command):
+        # No pipes: the server would inherit them and keep them open.
+        with open(os.path.join(self.directory, "commands"), "ab") as out:
+            subprocess.run(self._argv(*command), cwd=self.directory, check=True,
+                           stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def _command_succeeds(self, *command):
+        return subprocess.run(self._argv(*command), cwd=self.directory, check=False,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+    def _log_tail(self):
+        try:
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                return file.read()[-2000:]
+        except FileNotFoundError:
+            return "(no log)"
+
+    @staticmethod
+    def _children(pid):
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+            return [int(child) for child in file.read().split()]
+
+
+def _runs(pid):
+    """A process that has ended but was not waited for yet is gone, too."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

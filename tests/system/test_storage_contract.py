@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""The storage contract suite, a Check program, over a Postgres server started for it."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from servers.postgres import Postgres
+
+DEADLINE_S = 600
+
+
+@pytest.fixture(name="server")
+def server_of_its_own():
+    """The suite stops and starts it: nobody else's."""
+    with Postgres() as server:
+        yield server
+
+
+def run_suite(server):
+    environment = {
+        **os.environ,
+        "CK_VERBOSITY": "verbose",
+        "TEST_POSTGRES_URL": server.url(),
+        "TEST_POSTGRES_STOP": server.stop_command(),
+        "TEST_POSTGRES_START": server.start_command(),
+    }
+    return subprocess.run([os.environ["CHECK_STORAGE"]], env=environment, timeout=DEADLINE_S,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False)
+
+
+def passed(output, suite):
+    """The cases that passed, of one suite, in Check's verbose output."""
+    return set(re.findall(rf":P:{suite}:(\w+):", output))
+
+
+def test_contract_holds_over_sqlite_and_postgres(server):
+    done = run_suite(server)
+    summary = re.search(r"\d+%: Checks: \d+, Failures: 0, Errors: 0", done.stdout)
+    assert done.returncode == 0 and summary, done.stdout
+    print(summary.group())
+    only_postgres = {"stopped_server_is_unavailable_and_used_again_once_back"}
+    assert passed(done.stdout, "sqlite")
+    assert passed(done.stdout, "postgres") == passed(done.stdout, "sqlite") | only_postgres
