@@ -285,8 +285,6 @@ static void close_workers(struct server *s, const sigset_t *signals)
 		/* Threads hold what must not be freed under them; the kernel tidies up. */
 		_exit(1);
 	}
-	for (unsigned i = 0; i < s->worker_count; i++)
-		worker_join(&s->workers[i]);
 	free(s->workers);
 	listen_close(&s->listen);
 }

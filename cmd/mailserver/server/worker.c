@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { SWEEP_MS = 250, SWEEP_DRAINING_MS = 20, MAX_ACCEPTS_PER_EVENT = 16 };
 
@@ -147,13 +148,16 @@ static void teardown(struct worker *w)
 	loop_mailbox_deinit(&w->control);
 	loop_timer_deinit(&w->sweep);
 	h2o_timeout_dispose(loop_h2o(w->loop), &w->handler_timeout);
+	h2o_multithread_queue_t *queue = w->http.queue;
 	h2o_context_dispose(&w->http);
+	free(queue); /* as in loop_free() */
 	loop_free(&w->loop);
 }
 
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
+	pthread_t main_thread = w->server->main_thread;
 	bool is_set_up = setup(w) == 0;
 
 	if (is_set_up)
@@ -164,23 +168,26 @@ static void *worker_main(void *arg)
 	while (!(w->draining && w->connection_count == 0))
 		loop_run(w->loop, 1000);
 	teardown(w);
-	atomic_fetch_sub(&w->server->running_workers, 1);
-	pthread_kill(w->server->main_thread, SIGUSR1);
-	return NULL;
+	atomic_fetch_sub(&w->server->running_workers, 1); /* from here on, w may be gone */
+	pthread_kill(main_thread, SIGUSR1);
+	/* h2o keeps what it recycles in the thread's own memory and cannot let go of it. The thread
+	 * stays until the process ends, so that a leak checker sees who holds it. */
+	for (;;)
+		pause();
 }
 
 int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r)
 {
 	*w = (struct worker){ .server = server, .index = index };
 	sem_init(&w->opened, 0, 0);
-	h2o_multithread_create_thread(&w->thread, NULL, worker_main, w);
+	pthread_t thread;
+	h2o_multithread_create_thread(&thread, NULL, worker_main, w);
+	pthread_detach(thread);
 	while (sem_wait(&w->opened) == -1 && errno == EINTR)
 		;
-	if (w->error == NULL)
-		return 0;
+	sem_destroy(&w->opened);
 	*error_r = w->error;
-	worker_join(w);
-	return -1;
+	return w->error == NULL ? 0 : -1;
 }
 
 void worker_accept(struct worker *w)
@@ -191,10 +198,4 @@ void worker_accept(struct worker *w)
 void worker_drain(struct worker *w)
 {
 	loop_post(&w->control, &w->drain_mail);
-}
-
-void worker_join(struct worker *w)
-{
-	pthread_join(w->thread, NULL);
-	sem_destroy(&w->opened);
 }

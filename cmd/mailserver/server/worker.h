@@ -6,14 +6,12 @@
 #include "cmd/mailserver/server/server.h"
 #include "middleware/request.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 
 struct worker {
 	h2o_context_t http;
 	struct server *server;
 	unsigned index;
-	pthread_t thread;
 	sem_t opened; /* posted once by the thread: all is set up, or `error` says why not */
 	char *error;
 	struct loop *loop;
@@ -36,11 +34,12 @@ struct worker {
 };
 
 /* The main thread calls these. worker_open starts the thread and waits until it has set itself up;
- * -1 with `*error_r` (free() it) when it could not: its thread has ended then. */
+ * -1 with `*error_r` (free() it) when it could not. */
 int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r);
 void worker_accept(struct worker *w); /* from now on, take connections */
-void worker_drain(struct worker *w);  /* stop accepting, finish what is in flight, end */
-void worker_join(struct worker *w);   /* waits for the end of its thread */
+/* Stop accepting, finish what is in flight, let go of everything; server->running_workers then
+ * counts one less. The struct must stay: the thread parks until the process ends. */
+void worker_drain(struct worker *w);
 
 /* The worker that a request is on. */
 struct worker *worker_of(const struct request *r);
