@@ -37,7 +37,9 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_bomb_is_kept_as_it_came(server, name):
+def test_bomb_is_kept_as_it_came(launch, storage_url, name):
+    # Sanitizers make the parser many times slower: the deadline has its own test below.
+    server = launch(storage_url=storage_url, settings={"limits": {"parse_cpu_ms": 20_000}})
     bomb, status = BOMBS[name]
     answer = server.post(bomb)
     assert answer.status_code == 200, answer.text
@@ -48,4 +50,19 @@ def test_bomb_is_kept_as_it_came(server, name):
     assert raw.content == bomb
     email = server.get(stored["stored_at"]).json()
     assert email["parse_status"] == status and email["defects"] == stored["defects"]
+    assert server.post(message()).status_code == 200
+
+
+def test_parse_past_its_deadline_is_given_up_and_the_message_kept(launch, storage_url):
+    server = launch(storage_url=storage_url, settings={"limits": {"parse_cpu_ms": 10}})
+    large = (b'Subject: slow\r\nTo: bob@example.com\r\nMIME-Version: 1.0\r\n'
+             b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n'
+             + (b"--b\r\nContent-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+                + b"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9w\r\n" * 450) * 900
+             + b"--b--\r\n")
+    stored = server.post(large, headers={"X-Original-Recipient": "r@example.com"}).json()
+    assert stored["parse_status"] == "failed" and stored["defects"] == ["deadline"], stored
+    assert server.get(stored["stored_at"] + "/raw").content == large
+    assert server.get(stored["stored_at"]).json()["envelope"]["recipients"] == ["r@example.com"]
+    assert server.post(large, headers={"X-Original-Recipient": "r@example.com"}).json()["duplicate"]
     assert server.post(message()).status_code == 200

@@ -323,9 +323,12 @@ int server_run(const struct config *config)
 			exit_code = give_up ? 1 : 0;
 		}
 		close_workers(&s, &signals);
+		unsigned lost = parse_pool_stats(s.pool).lost;
 		parse_pool_free(&s.pool);
 		if (exit_code == 0)
 			log_say(LOG_INFO, "drained");
+		if (lost > 0) /* still parsing: no library may be torn down under them */
+			_exit(exit_code);
 	}
 	h2o_config_dispose(&s.http);
 	return exit_code;
