@@ -11,6 +11,7 @@ static struct envelope env;
 
 static void setup(void)
 {
+	mime_init();
 	arena = arena_new();
 	env = (struct envelope){ .sender = NULL };
 }
@@ -91,7 +92,6 @@ END_TEST
 
 static void complete_from(const char *raw)
 {
-	mime_init();
 	struct mime_message *m = mime_parse(raw, strlen(raw), &mime_limits_default);
 	envelope_complete(arena, &env, m);
 	mime_message_free(&m);
