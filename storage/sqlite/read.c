@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The reader threads' work: what was found is copied into the job's arena. */
+#include "storage/sqlite/core.h"
+#include "storage/sqlite/connection.h"
+
+enum statement { FIND_RECORD, FIND_RAW, STATEMENTS };
+
+/* Moments as microseconds since 1970: SQLite's own functions would round them. */
+#define RECEIVED_US "unixepoch(substr(received_at, 1, 19)) * 1000000 + substr(received_at, 21, 6)"
+#define DATE_US     "unixepoch(substr(date, 1, 19)) * 1000000 + substr(date, 21, 6)"
+
+/* The parts as the API shows them. */
+#define PARTS_JSON                                                                                 \
+	"(select json_group_array(json_object('n', n, 'path', path, 'content_type', content_type," \
+	" 'filename', filename, 'disposition', disposition, 'content_id', content_id,"             \
+	" 'charset', charset, 'encoding', encoding, 'size', size, 'sha256', lower(hex(sha256)),"   \
+	" 'is_attachment', json(iif(is_attachment, 'true', 'false'))))"                            \
+	" from (select * from message_parts where id = messages.id order by n))"
+
+const char *const sqlite_read_statements[] = {
+	[FIND_RECORD] =
+		"select tenant, " RECEIVED_US ", size, sha256, envelope_sender,"
+		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
+		" message_id, in_reply_to, refs, subject, " DATE_US ", addresses, headers, text,"
+		" html, " PARTS_JSON ", parse_status, defects"
+		" from messages where id = ?1 and tenant = ?2",
+	[FIND_RAW] = "select raw from message_raw where id = ?1"
+		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
+	[STATEMENTS] = NULL,
+};
+
+static const char *text(sqlite3_stmt *stmt, struct arena *arena, int column)
+{
+	const char *s = (const char *)sqlite3_column_text(stmt, column);
+
+	return s != NULL ? arena_strndup(arena, s, (size_t)sqlite3_column_bytes(stmt, column))
+			 : NULL;
+}
+
+static const struct storage_record *record(
+	sqlite3_stmt *stmt, struct arena *arena, const struct uuid *id)
+{
+	struct storage_record *r = arena_zalloc(arena, sizeof(*r));
+
+	r->id = *id;
+	r->tenant = text(stmt, arena, 0);
+	r->received_us = sqlite3_column_int64(stmt, 1);
+	r->size = (uint64_t)sqlite3_column_int64(stmt, 2);
+	if (sqlite3_column_bytes(stmt, 3) == SHA256_BYTES)
+		memcpy(r->sha256, sqlite3_column_blob(stmt, 3), SHA256_BYTES);
+	r->envelope_sender = text(stmt, arena, 4);
+	r->envelope_recipients_json = text(stmt, arena, 5);
+	r->queue_id = text(stmt, arena, 6);
+	r->client_address = text(stmt, arena, 7);
+	r->client_hostname = text(stmt, arena, 8);
+	r->client_helo = text(stmt, arena, 9);
+	r->message_id = text(stmt, arena, 10);
+	r->in_reply_to = text(stmt, arena, 11);
+	r->references_json = text(stmt, arena, 12);
+	r->subject = text(stmt, arena, 13);
+	r->has_date = sqlite3_column_type(stmt, 14) != SQLITE_NULL;
+	r->date_us = sqlite3_column_int64(stmt, 14);
+	r->addresses_json = text(stmt, arena, 15);
+	r->headers_json = text(stmt, arena, 16);
+	r->text = text(stmt, arena, 17);
+	r->html = text(stmt, arena, 18);
+	r->parts_json = text(stmt, arena, 19);
+	r->parse_status = text(stmt, arena, 20);
+	r->defects_json = text(stmt, arena, 21);
+	return r;
+}
+
+static struct slice bytes(sqlite3_stmt *stmt, struct arena *arena, int column)
+{
+	const void *p = sqlite3_column_blob(stmt, column);
+	size_t len = p != NULL ? (size_t)sqlite3_column_bytes(stmt, column) : 0;
+
+	return (struct slice){ arena_dup(arena, p, len), len };
+}
+
+static int find_record(struct sqlite_job *job, sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		job->record = record(stmt, job->arena, &job->op.get->id);
+	return rc;
+}
+
+static int find_raw(struct sqlite_job *job, sqlite3_stmt *stmt)
+{
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		job->raw = bytes(stmt, job->arena, 0);
+	return rc;
+}
+
+static int find(struct sqlite_connection *c, struct sqlite_job *job)
+{
+	bool whole = job->verb == SQLITE_VERB_GET;
+	const struct uuid *id = whole ? &job->op.get->id : &job->op.raw->id;
+	const char *tenant = whole ? job->op.get->tenant : job->op.raw->tenant;
+	sqlite3_stmt *stmt = sqlite_connection_statement(c, whole ? FIND_RECORD : FIND_RAW);
+	char id_text[UUID_TEXT + 1];
+
+	uuid_format(id, id_text);
+	sqlite3_bind_text(stmt, 1, id_text, UUID_TEXT, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 2, tenant, -1, SQLITE_STATIC);
+	int rc = whole ? find_record(job, stmt) : find_raw(job, stmt);
+	/* Memory that ran out while a column was fetched shows only here. */
+	int late = sqlite3_reset(stmt);
+	return late != SQLITE_OK ? late : rc;
+}
+
+void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job)
+{
+	job->arena = arena_new();
+	job->result = sqlite_connection_ready(c);
+	if (job->result != STORAGE_OK) {
+		job->result = STORAGE_UNAVAILABLE;
+		return;
+	}
+	int rc = find(c, job);
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
+		sqlite_connection_note(c, SQLITE_OK, NULL);
+		job->result = rc == SQLITE_ROW ? STORAGE_OK : STORAGE_NOT_FOUND;
+		return;
+	}
+	sqlite_connection_note(c, rc, "reading");
+	job->result = STORAGE_UNAVAILABLE;
+	job->record = NULL;
+	job->raw = (struct slice){ NULL, 0 };
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/* The writer thread's work: one transaction for all that waits, with a savepoint around each message
+ * so that one the database refuses harms only itself. */
+#include "storage/sqlite/core.h"
+#include "storage/sqlite/connection.h"
+#include "lib/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+	JSON_BYTES = 64 << 20, /* more than any envelope's recipients take */
+	TIME_TEXT = 27,        /* "2026-01-02T03:04:05.678901Z" */
+};
+
+enum statement {
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
+	SAVEPOINT,
+	RELEASE,
+	UNDO,
+	TOUCH,
+	INSERT_KEY,
+	FIND_KEY,
+	INSERT_MESSAGE,
+	INSERT_RAW,
+	INSERT_PART,
+	STATEMENTS,
+};
+
+const char *const sqlite_write_statements[] = {
+	[BEGIN] = "begin immediate",
+	[COMMIT] = "commit",
+	[ROLLBACK] = "rollback",
+	[SAVEPOINT] = "savepoint message",
+	[RELEASE] = "release message",
+	[UNDO] = "rollback to message",
+	/* Changes nothing, and yet is a page to be written. */
+	[TOUCH] = "pragma user_version = 0",
+	[INSERT_KEY] = "insert into message_keys (tenant, digest, id, created_at)"
+		       " values (?1, ?2, ?3, ?4) on conflict (tenant, digest) do nothing",
+	[FIND_KEY] = "select id from message_keys where tenant = ?1 and digest = ?2",
+	[INSERT_MESSAGE] =
+		"insert into messages (id, tenant, received_at, envelope_sender,"
+		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
+		" message_id, in_reply_to, refs, date, subject, from_address, from_name, addresses,"
+		" headers, text, html, size, sha256, parse_status, defects) values (?1, ?2, ?3, ?4,"
+		" ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
+		" ?22, ?23, ?24)",
+	[INSERT_RAW] = "insert into message_raw (id, raw) values (?1, ?2)",
+	[INSERT_PART] =
+		"insert into message_parts (id, n, path, content_type, filename, disposition,"
+		" content_id, charset, encoding, size, sha256, is_attachment, raw_offset,"
+		" raw_length) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+	[STATEMENTS] = NULL,
+};
+
+static int run(struct sqlite_connection *c, enum statement which)
+{
+	return sqlite_connection_run(sqlite_connection_statement(c, which));
+}
+
+/* NULL is NULL. What an operation points at outlives the statement's run, so nothing is copied; a
+ * value too long for SQLite stays NULL, and the columns that must not be refuse that. */
+static void bind_text(sqlite3_stmt *stmt, int i, const char *s)
+{
+	sqlite3_bind_text(stmt, i, s, -1, SQLITE_STATIC);
+}
+
+static void bind_bytes(sqlite3_stmt *stmt, int i, const void *p, size_t len)
+{
+	sqlite3_bind_blob64(stmt, i, len > 0 ? p : "", len, SQLITE_STATIC);
+}
+
+/* False for a year that has not four digits. */
+static bool time_format(int64_t us_since_epoch, char out[TIME_TEXT + 1])
+{
+	enum { SECOND = 1000000 };
+	int64_t us = (us_since_epoch % SECOND + SECOND) % SECOND;
+	time_t s = (time_t)(us_since_epoch / SECOND - (us_since_epoch % SECOND < 0));
+	struct tm tm;
+
+	if (gmtime_r(&s, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
+		return false;
+	size_t len = strftime(out, TIME_TEXT + 1, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(out + len, TIME_TEXT + 1 - len, ".%06dZ", (int)us);
+	return true;
+}
+
+static void json_list(struct buf *buf, const char *const *list, size_t count)
+{
+	buf_init(buf, JSON_BYTES);
+	buf_json_begin(buf, '[');
+	for (size_t i = 0; i < count; i++)
+		buf_json_string(buf, list[i]);
+	buf_json_end(buf, ']');
+}
+
+static void bind_envelope(sqlite3_stmt *stmt, const struct envelope *env)
+{
+	bind_text(stmt, 4, env->sender);
+	bind_text(stmt, 6, env->queue_id);
+	bind_text(stmt, 7, env->client_address);
+	bind_text(stmt, 8, env->client_hostname);
+	bind_text(stmt, 9, env->client_helo);
+}
+
+static void bind_derived(sqlite3_stmt *stmt, const struct mime_message *mime)
+{
+	bind_text(stmt, 10, mime->message_id);
+	bind_text(stmt, 11, mime->in_reply_to);
+	bind_text(stmt, 14, mime->subject);
+	bind_text(stmt, 15, mime->from.count > 0 ? mime->from.list[0].address : NULL);
+	bind_text(stmt, 16, mime->from.count > 0 ? mime->from.list[0].name : NULL);
+	bind_text(stmt, 19, mime->text);
+	bind_text(stmt, 20, mime->html);
+	bind_text(stmt, 23, mime_status_name(mime->status));
+}
+
+static int insert_message(
+	struct sqlite_connection *c, const struct storage_message *m, const char *id)
+{
+	sqlite3_stmt *stmt = sqlite_connection_statement(c, INSERT_MESSAGE);
+	const struct mime_message *mime = m->mime;
+	char received[TIME_TEXT + 1], date[TIME_TEXT + 1];
+	struct buf recipients, refs, defects;
+
+	json_list(&recipients, m->envelope->recipients, m->envelope->recipient_count);
+	json_list(&refs, mime->references.list, mime->references.count);
+	json_list(&defects, mime->defects.list, mime->defects.count);
+	bind_text(stmt, 1, id);
+	bind_text(stmt, 2, m->tenant);
+	bind_text(stmt, 3, time_format(m->received_us, received) ? received : NULL);
+	bind_envelope(stmt, m->envelope);
+	bind_text(stmt, 5, recipients.base);
+	bind_derived(stmt, mime);
+	bind_text(stmt, 12, refs.base);
+	bind_text(stmt, 13, mime->has_date && time_format(mime->date_us, date) ? date : NULL);
+	bind_text(stmt, 17, m->addresses_json);
+	bind_text(stmt, 18, m->headers_json);
+	sqlite3_bind_int64(stmt, 21, (sqlite3_int64)m->raw.len);
+	bind_bytes(stmt, 22, m->sha256, sizeof(m->sha256));
+	bind_text(stmt, 24, defects.base);
+	int rc = sqlite_connection_run(stmt);
+	buf_deinit(&recipients);
+	buf_deinit(&refs);
+	buf_deinit(&defects);
+	return rc;
+}
+
+static int insert_raw(struct sqlite_connection *c, const struct storage_message *m, const char *id)
+{
+	sqlite3_stmt *stmt = sqlite_connection_statement(c, INSERT_RAW);
+
+	bind_text(stmt, 1, id);
+	bind_bytes(stmt, 2, m->raw.base, m->raw.len);
+	return sqlite_connection_run(stmt);
+}
+
+static int insert_part(struct sqlite_connection *c, const struct mime_part *p, const char *id)
+{
+	sqlite3_stmt *stmt = sqlite_connection_statement(c, INSERT_PART);
+
+	bind_text(stmt, 1, id);
+	sqlite3_bind_int64(stmt, 2, p->n);
+	bind_text(stmt, 3, p->path);
+	bind_text(stmt, 4, p->content_type);
+	bind_text(stmt, 5, p->filename);
+	bind_text(stmt, 6, p->disposition);
+	bind_text(stmt, 7, p->content_id);
+	bind_text(stmt, 8, p->charset);
+	bind_text(stmt, 9, p->encoding);
+	sqlite3_bind_int64(stmt, 10, (sqlite3_int64)p->size);
+	bind_bytes(stmt, 11, p->sha256, sizeof(p->sha256));
+	sqlite3_bind_int(stmt, 12, p->is_attachment);
+	sqlite3_bind_int64(stmt, 13, (sqlite3_int64)p->raw_offset);
+	sqlite3_bind_int64(stmt, 14, (sqlite3_int64)p->raw_length);
+	return sqlite_connection_run(stmt);
+}
+
+static int insert_all(struct sqlite_connection *c, const struct storage_message *m, const char *id)
+{
+	int rc = insert_message(c, m, id);
+
+	if (rc == SQLITE_OK)
+		rc = insert_raw(c, m, id);
+	for (size_t i = 0; rc == SQLITE_OK && i < m->mime->part_count; i++)
+		rc = insert_part(c, &m->mime->parts[i], id);
+	return rc;
+}
+
+/* The message as it is when nothing could be derived, and one defect more says why. */
+static int insert_without_derived(
+	struct sqlite_connection *c, const struct storage_message *m, const char *id)
+{
+	const struct mime_strings *known = &m->mime->defects;
+	struct mime_message *nothing = mime_unparsed("storage");
+	const char **defects = arena_alloc(nothing->arena, (known->count + 1) * sizeof(*defects));
+	struct storage_message bare = *m;
+
+	for (size_t i = 0; i < known->count; i++)
+		defects[i] = known->list[i];
+	defects[known->count] = "storage";
+	nothing->defects = (struct mime_strings){ defects, known->count + 1 };
+	bare.mime = nothing;
+	bare.headers_json = mime_headers_json(nothing);
+	bare.addresses_json = mime_addresses_json(nothing);
+	int rc = insert_all(c, &bare, id);
+	mime_message_free(&nothing);
+	return rc;
+}
+
+static bool about_the_message(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_CONSTRAINT:
+	case SQLITE_TOOBIG:
+	case SQLITE_MISMATCH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* SQLITE_DONE when the key is new, SQLITE_ROW when it was there: then its id is in *id_r. */
+static int claim_key(struct sqlite_connection *c, const struct storage_message *m, const char *id,
+	struct uuid *id_r)
+{
+	sqlite3_stmt *insert = sqlite_connection_statement(c, INSERT_KEY);
+	sqlite3_stmt *find = sqlite_connection_statement(c, FIND_KEY);
+	char received[TIME_TEXT + 1];
+
+	bind_text(insert, 1, m->tenant);
+	bind_bytes(insert, 2, m->key, sizeof(m->key));
+	bind_text(insert, 3, id);
+	bind_text(insert, 4, time_format(m->received_us, received) ? received : NULL);
+	int rc = sqlite_connection_run(insert);
+	if (rc != SQLITE_OK)
+		return rc;
+	if (sqlite3_changes(sqlite3_db_handle(insert)) == 1)
+		return SQLITE_DONE;
+	bind_text(find, 1, m->tenant);
+	bind_bytes(find, 2, m->key, sizeof(m->key));
+	rc = sqlite3_step(find);
+	if (rc == SQLITE_ROW && !uuid_parse((const char *)sqlite3_column_text(find, 0),
+					(size_t)sqlite3_column_bytes(find, 0), id_r))
+		rc = SQLITE_CORRUPT;
+	sqlite3_reset(find);
+	return rc;
+}
+
+typedef int insert_fn(struct sqlite_connection *c, const struct storage_message *m, const char *id);
+
+/* Sets the job's result, which holds with SQLITE_OK only. */
+static int insert_put(struct sqlite_connection *c, struct sqlite_job *job, insert_fn *insert)
+{
+	struct storage_put *op = job->op.put;
+	char id[UUID_TEXT + 1];
+
+	uuid_format(&op->message->id, id);
+	int rc = claim_key(c, op->message, id, &op->id);
+	if (rc == SQLITE_ROW) {
+		job->result = STORAGE_DUPLICATE;
+		return SQLITE_OK;
+	}
+	if (rc != SQLITE_DONE)
+		return rc;
+	job->result = STORAGE_OK;
+	op->id = op->message->id;
+	return insert(c, op->message, id);
+}
+
+static void log_refusal(struct sqlite_core *core, const struct storage_message *m, int rc,
+	enum storage_log_level level, const char *outcome)
+{
+	char id[UUID_TEXT + 1];
+
+	uuid_format(&m->id, id);
+	sqlite_core_log(core, level, "message %s: the database refused it (%s): %s", id,
+		sqlite3_errstr(rc), outcome);
+}
+
+/* A message that is at fault itself loses what was derived from it, and never harms others. */
+static int store_put(struct sqlite_core *core, struct sqlite_connection *c, struct sqlite_job *job)
+{
+	const struct storage_message *m = job->op.put->message;
+	int rc = run(c, SAVEPOINT);
+
+	if (rc == SQLITE_OK)
+		rc = insert_put(c, job, insert_all);
+	if (about_the_message(rc)) {
+		log_refusal(core, m, rc, STORAGE_LOG_WARNING, "kept without its derived columns");
+		rc = run(c, UNDO);
+		if (rc == SQLITE_OK)
+			rc = insert_put(c, job, insert_without_derived);
+	}
+	if (about_the_message(rc)) {
+		log_refusal(core, m, rc, STORAGE_LOG_ERROR, "not kept");
+		job->result = STORAGE_UNAVAILABLE;
+		rc = run(c, UNDO);
+	}
+	return rc == SQLITE_OK ? run(c, RELEASE) : rc;
+}
+
+static int touch(struct sqlite_connection *c, struct sqlite_job *job)
+{
+	job->result = STORAGE_OK;
+	return run(c, TOUCH);
+}
+
+static enum storage_result give_up(struct sqlite_connection *c, int rc, const char *doing)
+{
+	enum storage_result result = sqlite_connection_note(c, rc, doing);
+
+	if (sqlite_connection_in_transaction(c))
+		run(c, ROLLBACK);
+	return result;
+}
+
+/* A commit whose record could not be synced may yet turn up, when the log is read after a crash. */
+static enum storage_result commit(struct sqlite_connection *c)
+{
+	int rc = run(c, COMMIT);
+
+	if (rc == SQLITE_OK)
+		return sqlite_connection_note(c, SQLITE_OK, NULL);
+	enum storage_result result = give_up(c, rc, "committing");
+	return result == STORAGE_UNAVAILABLE && (rc & 0xff) == SQLITE_IOERR ? STORAGE_UNCERTAIN
+									    : result;
+}
+
+/* STORAGE_OK: every job has a result of its own. */
+static enum storage_result write_all(
+	struct sqlite_core *core, struct sqlite_connection *c, struct sqlite_job *batch)
+{
+	int rc = run(c, BEGIN);
+
+	if (rc != SQLITE_OK)
+		return give_up(c, rc, "cannot be written to");
+	for (struct sqlite_job *job = batch; rc == SQLITE_OK && job != NULL; job = job->next)
+		rc = job->verb == SQLITE_VERB_PUT ? store_put(core, c, job) : touch(c, job);
+	return rc == SQLITE_OK ? commit(c) : give_up(c, rc, "storing messages");
+}
+
+void sqlite_write_batch(
+	struct sqlite_core *core, struct sqlite_connection *c, struct sqlite_job *batch)
+{
+	enum storage_result result = sqlite_connection_ready(c);
+
+	if (result == STORAGE_OK)
+		result = write_all(core, c, batch);
+	if (result == STORAGE_OK)
+		return;
+	for (struct sqlite_job *job = batch; job != NULL; job = job->next)
+		job->result = job->verb == SQLITE_VERB_PING && result == STORAGE_UNCERTAIN
+				      ? STORAGE_UNAVAILABLE
+				      : result;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* storage_fixture.h - what the storage suites share: fresh databases, sample messages, and
+ * operations that are waited for
+ *
+ * Threads    All of it belongs to the test's main thread, except where a function takes a loop. */
+#ifndef TESTS_UNIT_STORAGE_FIXTURE_H
+#define TESTS_UNIT_STORAGE_FIXTURE_H
+
+#include "storage/storage.h"
+
+/* An empty database of a test's own, without a schema. */
+struct test_database {
+	char url[1024];
+	char place[256]; /* SQLite: the directory it lies in; Postgres: the database's name */
+};
+
+struct test_backend {
+	const char *name; /* as storage_backend() says it */
+	void (*create)(struct test_database *db);
+	void (*destroy)(struct test_database *db);
+	/* SQL commands on it, past any store. */
+	void (*exec)(const struct test_database *db, const char *sql);
+};
+
+extern const struct test_backend test_sqlite;
+/* Makes its databases on the server of $TEST_POSTGRES_URL, whose user may create them. */
+extern const struct test_backend test_postgres;
+
+/* A message with every field filled, and some awkward text in each. No two have the same id or
+ * key; a test changes what it is about before it puts it. */
+struct sample {
+	struct storage_message message;
+	struct envelope envelope;
+	struct mime_message mime;
+	struct storage_put put; /* `message` is set; `done` and `data` are the test's */
+
+	bool returned; /* storage_put() did */
+	bool answered;
+	enum storage_result result;
+
+	char raw[256];
+};
+
+struct sample *sample_new(void);
+/* `count` of them, in one piece of memory. */
+struct sample *samples_new(size_t count);
+/* Another delivery of the same message: its own proposed id, the same key. */
+struct sample *sample_retry_of(const struct sample *first);
+
+/* What a test finds: a database, a loop, and a store open on both. Changed settings count from the
+ * next world_reopen() on. */
+struct world {
+	const struct test_backend *backend;
+	struct test_database database;
+	struct storage_settings settings;
+	struct loop *loop;
+	struct storage *store;
+};
+extern struct world world;
+
+void world_begin(const struct test_backend *backend); /* up to an empty database */
+void world_open(void);                                /* migrates it and opens a store */
+void world_reopen(void);
+void world_end(void);
+/* The last line that the store logged; "" for none. */
+const char *world_last_log(void);
+
+struct storage *store_open_on(struct loop *loop);
+/* False when `*what` did not come true in time. */
+bool run_until(struct loop *loop, const bool *what);
+
+/* Puts without waiting; the sample's fields tell what became of it. That it was answered once, and
+ * not before the call returned, is asserted. */
+void put_begin(struct storage *store, struct sample *s);
+/* On the world's store, waited for. */
+enum storage_result put(struct sample *s);
+enum storage_result ping(void);
+/* A store connects, and notices that its database went or came back, in its own time. */
+void wait_until_ping_is(enum storage_result result);
+/* `look` (may be NULL) is called with a record, when there is one, and with `expected`. */
+enum storage_result get(const char *tenant, struct uuid id,
+	void (*look)(const struct storage_record *record, const struct sample *expected),
+	const struct sample *expected);
+/* With STORAGE_OK the bytes are those of `expected`, unless that is NULL. */
+enum storage_result raw(const char *tenant, struct uuid id, const struct sample *expected);
+
+/* Results compare as words, so that a failure can be read. */
+#define ck_assert_result(is, should)                                                               \
+	ck_assert_str_eq(storage_result_name(is), storage_result_name(should))
+
+#endif
