@@ -5,21 +5,45 @@
 #include "lib/version.h"
 #include "middleware/respond.h"
 
-enum { MAX_ANSWER_BYTES = 4096 };
+enum { MAX_ANSWER_BYTES = 4096, PING_FRESH_US = 500000 };
+
+typedef void health_answer_fn(struct request *r, const struct worker_ping *ping);
 
 struct health_op {
 	struct request *r;
 	struct storage_ping ping;
+	health_answer_fn *answer;
 	int64_t began_us;
 };
 
-static void health_check(
-	struct request *r, void (*done)(struct storage_ping *ping, enum storage_result result))
+static void on_ping(struct storage_ping *ping, enum storage_result result)
 {
-	struct health_op *op = h2o_mem_alloc_pool(&r->h2o->pool, sizeof(*op));
+	struct health_op *op = H2O_STRUCT_FROM_MEMBER(struct health_op, ping, ping);
+	struct worker_ping *last = &worker_of(op->r)->last_ping;
 
-	*op = (struct health_op){ .r = r, .ping.done = done, .began_us = now_us() };
-	storage_ping(worker_of(r)->storage, &op->ping);
+	last->at_us = now_us();
+	last->took_us = last->at_us - op->began_us;
+	last->is_up = result == STORAGE_OK;
+	op->answer(op->r, last);
+}
+
+/* Asking costs the database a write, and anybody may ask: a fresh answer serves again. */
+static void health_check(struct request *r, health_answer_fn *answer)
+{
+	struct worker *w = worker_of(r);
+
+	if (now_us() - w->last_ping.at_us < PING_FRESH_US) {
+		answer(r, &w->last_ping);
+		return;
+	}
+	struct health_op *op = h2o_mem_alloc_pool(&r->h2o->pool, sizeof(*op));
+	*op = (struct health_op){
+		.r = r,
+		.ping.done = on_ping,
+		.answer = answer,
+		.began_us = now_us(),
+	};
+	storage_ping(w->storage, &op->ping);
 }
 
 static void add_uptime(struct buf *b, const char *key, const struct server *s)
@@ -28,17 +52,15 @@ static void add_uptime(struct buf *b, const char *key, const struct server *s)
 	buf_printf(b, "%.3f", (double)(now_us() - s->started_us) / 1e6);
 }
 
-static void on_health_ping(struct storage_ping *ping, enum storage_result result)
+static void answer_health(struct request *r, const struct worker_ping *ping)
 {
-	struct health_op *op = H2O_STRUCT_FROM_MEMBER(struct health_op, ping, ping);
-	const struct worker *w = worker_of(op->r);
-	bool up = result == STORAGE_OK;
+	const struct worker *w = worker_of(r);
 	struct buf body;
 
 	buf_init(&body, MAX_ANSWER_BYTES);
 	buf_json_begin(&body, '{');
 	buf_json_key(&body, "status");
-	buf_json_string(&body, up ? "healthy" : "unhealthy");
+	buf_json_string(&body, ping->is_up ? "healthy" : "unhealthy");
 	add_uptime(&body, "uptime", w->server);
 	buf_json_key(&body, "version");
 	buf_json_string(&body, mailserver_version);
@@ -49,21 +71,21 @@ static void on_health_ping(struct storage_ping *ping, enum storage_result result
 	buf_json_key(&body, "storage");
 	buf_json_begin(&body, '{');
 	buf_json_key(&body, "status");
-	buf_json_string(&body, up ? "up" : "down");
+	buf_json_string(&body, ping->is_up ? "up" : "down");
 	buf_json_key(&body, "backend");
 	buf_json_string(&body, storage_backend(w->storage));
 	buf_json_key(&body, "latency_ms");
-	buf_printf(&body, "%.3f", (double)(now_us() - op->began_us) / 1e3);
+	buf_printf(&body, "%.3f", (double)ping->took_us / 1e3);
 	buf_json_end(&body, '}');
 	buf_json_end(&body, '}');
 	buf_json_end(&body, '}');
-	respond_json(op->r, up ? 200 : 503, &body);
+	respond_json(r, ping->is_up ? 200 : 503, &body);
 	buf_deinit(&body);
 }
 
 void health_get(struct request *r)
 {
-	health_check(r, on_health_ping);
+	health_check(r, answer_health);
 }
 
 static void respond_state(struct request *r, int status, const char *state)
@@ -84,14 +106,12 @@ void health_live_get(struct request *r)
 	respond_state(r, 200, "alive");
 }
 
-static void on_ready_ping(struct storage_ping *ping, enum storage_result result)
+static void answer_ready(struct request *r, const struct worker_ping *ping)
 {
-	struct health_op *op = H2O_STRUCT_FROM_MEMBER(struct health_op, ping, ping);
-
-	if (result == STORAGE_OK)
-		respond_state(op->r, 200, "ready");
+	if (ping->is_up)
+		respond_state(r, 200, "ready");
 	else
-		respond_state(op->r, 503, "storage down");
+		respond_state(r, 503, "storage down");
 }
 
 void health_ready_get(struct request *r)
@@ -99,7 +119,7 @@ void health_ready_get(struct request *r)
 	if (atomic_load_explicit(&worker_of(r)->server->draining, memory_order_relaxed))
 		respond_state(r, 503, "draining");
 	else
-		health_check(r, on_ready_ping);
+		health_check(r, answer_ready);
 }
 
 void counters_get(struct request *r)

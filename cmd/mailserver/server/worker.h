@@ -8,6 +8,12 @@
 
 #include <semaphore.h>
 
+/* What the database last said to a health check. */
+struct worker_ping {
+	int64_t at_us, took_us;
+	bool is_up;
+};
+
 struct worker {
 	h2o_context_t http;
 	struct server *server;
@@ -27,6 +33,7 @@ struct worker {
 	struct loop_mail accept_mail, drain_mail;
 	struct loop_mailbox parsed; /* answers of the parse pool */
 	h2o_timeout_t handler_timeout;
+	struct worker_ping last_ping;
 	bool draining;
 	/* Written by this thread, read by all. */
 	atomic_uint_fast64_t emails, bytes, active_requests;
