@@ -36,7 +36,8 @@ struct parse_job {
 	 * `raw`. When it answers false the job is done without a parse, and `mime` stays NULL. */
 	bool (*prepare)(struct parse_job *job);
 	struct slice raw;
-	/* Optional work after the parse, on the same thread, before the answer; no deadline either. */
+	/* Optional work after the parse, on the same thread, before the answer; no deadline either. For
+	 * a job that no thread could finish, the pool's watcher does it (and `prepare`, if need be). */
 	void (*finish)(struct parse_job *job);
 	void (*done)(struct parse_job *job);
 
@@ -44,6 +45,7 @@ struct parse_job {
 	struct parse_job *next;    /* the pool's */
 };
 
+/* Never NULL: a system that has no thread to give at the start is fatal. */
 struct parse_pool *parse_pool_new(const struct parse_pool_settings *set);
 /* All jobs must have been answered. Waits for the threads, not for lost ones. */
 void parse_pool_free(struct parse_pool **pool);

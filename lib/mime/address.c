@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/* Address lists (RFC 5322, 3.4 and 4.4), read leniently, in one pass and without recursion. GMime's
+ * own reader calls itself for each nested group and starts over at each open comment: a header of
+ * 1 MB can take its whole stack, or minutes. */
+#include "lib/mime/internal.h"
+
+#include <string.h>
+
+/* One mailbox as it is being read. */
+struct mailbox {
+	struct buf phrase;  /* text without its quotes: the name, when an angle comes */
+	struct buf written; /* the same text as it was written: the address, when none comes */
+	struct buf comment; /* the last one: the old way to give a name */
+	struct buf angle;
+	bool has_angle;
+	bool doubtful; /* begins behind another one without a comma */
+};
+
+struct reader {
+	struct mime_work *w;
+	struct slice s;
+	size_t at;
+	bool no_more_quotes, no_more_comments; /* known to be unclosed: ordinary characters now */
+	struct mailbox box;
+	struct mime_addresses *out;
+	bool full;
+};
+
+/* A list's room grows by doubling: it follows from the count. */
+static size_t capacity_of(size_t count)
+{
+	size_t capacity = count > 0 ? 4 : 0;
+
+	while (capacity < count)
+		capacity *= 2;
+	return capacity;
+}
+
+static struct slice text_of(const struct buf *buf)
+{
+	return slice_trim((struct slice){ buf->len > 0 ? buf->base : "", buf->len });
+}
+
+static void clear(struct mailbox *box)
+{
+	buf_clear(&box->phrase);
+	buf_clear(&box->written);
+	buf_clear(&box->comment);
+	buf_clear(&box->angle);
+	box->has_angle = box->doubtful = false;
+}
+
+static void emit(struct reader *r, struct slice name, struct slice address)
+{
+	struct mime_addresses *out = r->out;
+
+	if (out->count >= r->w->limits->addresses) {
+		mime_note(r->w, DEFECT_LIMIT_ADDRESSES);
+		r->full = true;
+		return;
+	}
+	if (out->count == capacity_of(out->count)) {
+		struct mime_address *old = out->list;
+		out->list = arena_alloc(
+			r->w->arena, capacity_of(out->count + 1) * sizeof(out->list[0]));
+		if (out->count > 0)
+			memcpy(out->list, old, out->count * sizeof(out->list[0]));
+	}
+	const char *shown = name.len > 0 ? mime_header_text(r->w, name) : "";
+	out->list[out->count++] = (struct mime_address){
+		.name = *shown != '\0' ? shown : NULL,
+		.address = mime_header_text(r->w, address),
+	};
+}
+
+/* "@relay,@other:user@host" is user@host by a route nobody takes any more (RFC 5322, 4.4). */
+static struct slice without_route(struct slice address)
+{
+	if (address.len > 0 && address.base[0] == '@') {
+		const char *colon = memchr(address.base, ':', address.len);
+		if (colon != NULL) {
+			address.len -= (size_t)(colon + 1 - address.base);
+			address.base = colon + 1;
+		}
+	}
+	return slice_trim(address);
+}
+
+/* Takes the blanks out that may stand around "@" and "." (RFC 5322, 4.4), in place. */
+static void squeeze(struct buf *text)
+{
+	char *to = text->base;
+	size_t len = text->len;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text->base[i], before = to > text->base ? to[-1] : '\0';
+		if (c == ' ' && (before == '@' || before == '.' || before == ' '))
+			continue;
+		if ((c == '@' || c == '.') && before == ' ')
+			to--;
+		*to++ = c;
+	}
+	text->len = (size_t)(to - text->base);
+}
+
+/* Text without an angle: an address; or, against the rules, a name and an address. */
+static void finish_bare(struct reader *r)
+{
+	struct mailbox *box = &r->box;
+	struct slice name = text_of(&box->comment), address;
+
+	if (box->written.len > 0)
+		squeeze(&box->written);
+	address = text_of(&box->written);
+	bool has_at = memchr(address.base, '@', address.len) != NULL;
+	if (address.len == 0 || (box->doubtful && !has_at))
+		return;
+	const char *blank = memrchr(address.base, ' ', address.len);
+	if (blank != NULL && address.base[0] != '"') {
+		size_t left = address.len - (size_t)(blank + 1 - address.base);
+		mime_note(r->w, DEFECT_BAD_ADDRESS);
+		if (memchr(blank + 1, '@', left) != NULL) {
+			name = (struct slice){ address.base, (size_t)(blank - address.base) };
+			address = (struct slice){ blank + 1, left };
+		}
+	}
+	emit(r, name, address);
+}
+
+static void finish(struct reader *r)
+{
+	struct mailbox *box = &r->box;
+	struct slice name = text_of(&box->phrase);
+
+	if (!box->has_angle) {
+		finish_bare(r);
+	} else {
+		if (name.len == 0)
+			name = text_of(&box->comment);
+		struct slice address = without_route(text_of(&box->angle));
+		if (name.len > 0 || address.len > 0)
+			emit(r, name, address);
+	}
+	clear(box);
+}
+
+/* Where the quoted string that was just entered ends, or 0. */
+static size_t find_quote(struct reader *r)
+{
+	for (size_t i = r->at; i < r->s.len; i++) {
+		if (r->s.base[i] == '"')
+			return i;
+		if (r->s.base[i] == '\\')
+			i++;
+	}
+	r->no_more_quotes = true;
+	mime_note(r->w, DEFECT_BAD_ADDRESS);
+	return 0;
+}
+
+/* Adds text to the mailbox; behind an angle it begins the next one, whose comma was forgotten. */
+static void add_text(struct reader *r, const char *p, size_t len)
+{
+	if (r->box.has_angle) {
+		mime_note(r->w, DEFECT_BAD_ADDRESS);
+		finish(r);
+		r->box.doubtful = true;
+	}
+	buf_add(&r->box.phrase, p, len);
+	buf_add(&r->box.written, p, len);
+}
+
+static void read_quoted(struct reader *r)
+{
+	size_t end = r->no_more_quotes ? 0 : find_quote(r), start = r->at - 1;
+
+	if (end == 0)
+		return;
+	add_text(r, "", 0);
+	for (; r->at < end; r->at++) {
+		if (r->s.base[r->at] == '\\' && r->at + 1 < end)
+			r->at++;
+		buf_putc(&r->box.phrase, r->s.base[r->at]);
+	}
+	r->at = end + 1;
+	buf_add(&r->box.written, r->s.base + start, r->at - start);
+}
+
+static void read_comment(struct reader *r)
+{
+	unsigned depth = 1;
+	size_t i = r->at;
+
+	for (; i < r->s.len && !r->no_more_comments; i++) {
+		char c = r->s.base[i];
+		if (c == '\\')
+			i++;
+		else if (c == '(')
+			depth++;
+		else if (c == ')' && --depth == 0)
+			break;
+	}
+	if (i >= r->s.len || r->no_more_comments) {
+		r->no_more_comments = true;
+		mime_note(r->w, DEFECT_BAD_ADDRESS);
+		return;
+	}
+	buf_clear(&r->box.comment);
+	for (size_t k = r->at; k < i; k++) {
+		if (r->s.base[k] == '\\' && k + 1 < i)
+			k++;
+		buf_putc(&r->box.comment, r->s.base[k]);
+	}
+	r->at = i + 1;
+}
+
+/* Up to the ">". A comma ends it too, except in a route. */
+static void read_angle(struct reader *r)
+{
+	struct mailbox *box = &r->box;
+	bool quoted = false;
+
+	if (box->has_angle) {
+		mime_note(r->w, DEFECT_BAD_ADDRESS);
+		finish(r);
+	}
+	box->has_angle = true;
+	for (; r->at < r->s.len; r->at++) {
+		char c = r->s.base[r->at];
+		if (c == '>' && !quoted) {
+			r->at++;
+			return;
+		}
+		if (c == ',' && !quoted && (box->angle.len == 0 || box->angle.base[0] != '@'))
+			break;
+		if (c == '"')
+			quoted = !quoted;
+		if (quoted || (c != ' ' && c != '\t' && c != '<'))
+			buf_putc(&box->angle, c);
+	}
+	mime_note(r->w, DEFECT_BAD_ADDRESS);
+}
+
+/* "[IPv6:2001:db8::1]", whose colons are no group's. */
+static void read_literal(struct reader *r)
+{
+	size_t i = r->at;
+
+	while (i < r->s.len && strchr("],;<>", r->s.base[i]) == NULL)
+		i++;
+	if (i < r->s.len && r->s.base[i] == ']')
+		i++;
+	add_text(r, r->s.base + r->at - 1, i - r->at + 1);
+	r->at = i;
+}
+
+static void read_one(struct reader *r)
+{
+	size_t word = mime_word_length((struct slice){ r->s.base + r->at, r->s.len - r->at });
+	const char *p = r->s.base + r->at;
+
+	if (word > 0) {
+		add_text(r, p, word);
+		r->at += word;
+		return;
+	}
+	r->at++;
+	switch (*p) {
+	case '"':
+		read_quoted(r);
+		break;
+	case '(':
+		read_comment(r);
+		break;
+	case '<':
+		read_angle(r);
+		break;
+	case '[':
+		read_literal(r);
+		break;
+	case ',':
+	case ';': /* ends a group; some put it between addresses */
+		finish(r);
+		break;
+	case ':': /* what stands before it is a group's name */
+		clear(&r->box);
+		break;
+	case '>':
+		mime_note(r->w, DEFECT_BAD_ADDRESS);
+		break;
+	case ' ':
+	case '\t':
+		if (!r->box.has_angle)
+			add_text(r, " ", 1);
+		break;
+	default:
+		add_text(r, p, 1);
+	}
+}
+
+void mime_addresses_parse(struct mime_work *w, struct slice value, struct mime_addresses *out)
+{
+	struct buf text;
+	struct reader r = { .w = w, .out = out };
+
+	value = mime_unfold(w, value); /* lies in a scratch buffer that emit() needs */
+	buf_init(&text, value.len);
+	buf_add(&text, value.base, value.len);
+	buf_init(&r.box.phrase, value.len);
+	buf_init(&r.box.written, value.len);
+	buf_init(&r.box.comment, value.len);
+	buf_init(&r.box.angle, value.len);
+	r.s = (struct slice){ text.base, text.len };
+	while (r.at < r.s.len && !r.full)
+		read_one(&r);
+	if (!r.full)
+		finish(&r);
+	buf_deinit(&r.box.phrase);
+	buf_deinit(&r.box.written);
+	buf_deinit(&r.box.comment);
+	buf_deinit(&r.box.angle);
+	buf_deinit(&text);
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/mime/internal.h"
+#include "lib/utf8.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <iconv.h>
+#include <string.h>
+
+enum { LABEL_MAX = 40 };
+
+enum charset_kind { CHARSET_ASCII, CHARSET_UTF8, CHARSET_WINDOWS_1252, CHARSET_ICONV };
+
+/* Labels that mail carries and iconv does not know, or takes too literally: mail that calls itself
+ * by the old name uses the newer, larger set (as web browsers assume, encoding.spec.whatwg.org). */
+static const struct {
+	const char *label;
+	enum charset_kind kind;
+	const char *iconv_name;
+} charsets[] = {
+	{ "", CHARSET_ASCII, NULL },
+	{ "us-ascii", CHARSET_ASCII, NULL },
+	{ "ascii", CHARSET_ASCII, NULL },
+	{ "ansi_x3.4-1968", CHARSET_ASCII, NULL },
+	{ "utf-8", CHARSET_UTF8, NULL },
+	{ "utf8", CHARSET_UTF8, NULL },
+	{ "unicode-1-1-utf-8", CHARSET_UTF8, NULL },
+	{ "iso-8859-1", CHARSET_WINDOWS_1252, NULL },
+	{ "iso8859-1", CHARSET_WINDOWS_1252, NULL },
+	{ "latin1", CHARSET_WINDOWS_1252, NULL },
+	{ "windows-1252", CHARSET_WINDOWS_1252, NULL },
+	{ "cp1252", CHARSET_WINDOWS_1252, NULL },
+	{ "gb2312", CHARSET_ICONV, "GB18030" },
+	{ "gbk", CHARSET_ICONV, "GB18030" },
+	{ "x-gbk", CHARSET_ICONV, "GB18030" },
+	{ "ks_c_5601-1987", CHARSET_ICONV, "CP949" },
+	{ "euc-kr", CHARSET_ICONV, "CP949" },
+	{ "shift_jis", CHARSET_ICONV, "CP932" },
+	{ "x-sjis", CHARSET_ICONV, "CP932" },
+	{ "iso-8859-8-i", CHARSET_ICONV, "ISO-8859-8" },
+	{ "iso-8859-8-e", CHARSET_ICONV, "ISO-8859-8" },
+	{ "iso-8859-9", CHARSET_ICONV, "CP1254" },
+	{ "iso-8859-11", CHARSET_ICONV, "CP874" },
+	{ "tis-620", CHARSET_ICONV, "CP874" },
+	{ "windows-874", CHARSET_ICONV, "CP874" },
+	{ "windows-31j", CHARSET_ICONV, "CP932" },
+	{ "unicode-1-1-utf-7", CHARSET_ICONV, "UTF-7" },
+	{ "x-mac-roman", CHARSET_ICONV, "MACINTOSH" },
+	{ "utf-16", CHARSET_ICONV, "UTF-16" },
+};
+
+/* What windows-1252 has where ISO 8859-1 has control characters; 0 is unassigned. */
+static const uint16_t windows_1252_80[32] = { 0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020,
+	0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0, 0x017d, 0, 0, 0x2018, 0x2019, 0x201c,
+	0x201d, 0x2022, 0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0, 0x017e, 0x0178 };
+
+void mime_add_some(struct buf *buf, const char *p, size_t len)
+{
+	size_t room = buf->max_bytes - buf->len;
+
+	buf_add(buf, p, len < room ? len : room);
+	if (len > room)
+		buf->truncated = true;
+}
+
+static void add_char(struct buf *out, uint32_t c)
+{
+	char utf8[3];
+	size_t n = 0;
+
+	if (c < 0x80) {
+		utf8[n++] = (char)c;
+	} else if (c < 0x800) {
+		utf8[n++] = (char)(0xc0 | c >> 6);
+		utf8[n++] = (char)(0x80 | (c & 0x3f));
+	} else {
+		utf8[n++] = (char)(0xe0 | c >> 12);
+		utf8[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+		utf8[n++] = (char)(0x80 | (c & 0x3f));
+	}
+	buf_add(out, utf8, n);
+}
+
+static size_t ascii_run(const char *p, size_t len)
+{
+	size_t i = 0;
+	uint64_t eight;
+
+	for (; i + sizeof(eight) <= len; i += sizeof(eight)) {
+		memcpy(&eight, p + i, sizeof(eight));
+		if ((eight & UINT64_C(0x8080808080808080)) != 0)
+			break;
+	}
+	while (i < len && (unsigned char)p[i] < 0x80)
+		i++;
+	return i;
+}
+
+static void from_windows_1252(struct slice bytes, struct buf *out)
+{
+	for (size_t i = 0; i < bytes.len && !out->truncated; i++) {
+		size_t run = ascii_run(bytes.base + i, bytes.len - i);
+		mime_add_some(out, bytes.base + i, run);
+		i += run;
+		if (i == bytes.len)
+			break;
+		unsigned char c = (unsigned char)bytes.base[i];
+		uint32_t u = c >= 0xa0 ? c : windows_1252_80[c - 0x80];
+		add_char(out, u != 0 ? u : c); /* the five unassigned stay C1 controls */
+	}
+}
+
+static bool is_utf8(struct slice s)
+{
+	for (size_t i = ascii_run(s.base, s.len); i < s.len;
+		i += ascii_run(s.base + i, s.len - i)) {
+		size_t n = utf8_sequence(s.base + i, s.len - i);
+		if (n == 0)
+			return false;
+		i += n;
+	}
+	return true;
+}
+
+static void guess(struct slice bytes, struct buf *out)
+{
+	if (is_utf8(bytes))
+		mime_add_some(out, bytes.base, bytes.len);
+	else
+		from_windows_1252(bytes, out);
+}
+
+/* Bytes that mean nothing in the charset are U+FFFD each. False when there was one. */
+static bool convert(iconv_t cd, struct slice bytes, struct buf *out)
+{
+	char chunk[4096], *in = (char *)bytes.base;
+	size_t left = bytes.len;
+	bool good = true;
+
+	while (!out->truncated) {
+		char *to = chunk;
+		size_t room = sizeof(chunk), before = left;
+		/* With nothing left it brings out what the charset's state still holds. */
+		size_t rc = iconv(cd, left > 0 ? &in : NULL, left > 0 ? &left : NULL, &to, &room);
+		int why = errno;
+		mime_add_some(out, chunk, (size_t)(to - chunk));
+		if (rc != (size_t)-1) {
+			if (before == 0)
+				break;
+			continue;
+		}
+		if (why == E2BIG && (left < before || to > chunk))
+			continue;
+		good = false;
+		buf_add(out, UTF8_REPLACEMENT, sizeof(UTF8_REPLACEMENT) - 1);
+		if (why == EINVAL || left == 0)
+			break; /* cut in the middle of a character */
+		in++;
+		left--;
+	}
+	return good;
+}
+
+/* Lower case; false when it cannot be a charset's name (RFC 2978, 2.3), which keeps iconv's own
+ * suffixes ("//TRANSLIT") out. */
+static bool clean_label(struct slice label, char out[LABEL_MAX + 1])
+{
+	label = slice_trim(label);
+	if (label.len > LABEL_MAX)
+		return false;
+	for (size_t i = 0; i < label.len; i++) {
+		unsigned char c = (unsigned char)label.base[i];
+		if (!isalnum(c) && strchr("-_.:+", c) == NULL)
+			return false;
+		out[i] = (char)tolower(c);
+	}
+	out[label.len] = '\0';
+	return true;
+}
+
+static enum charset_kind find_kind(const char *label, const char **iconv_name_r)
+{
+	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
+		if (strcmp(label, charsets[i].label) == 0) {
+			*iconv_name_r = charsets[i].iconv_name;
+			return charsets[i].kind;
+		}
+	}
+	*iconv_name_r = label;
+	return CHARSET_ICONV;
+}
+
+void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out)
+{
+	char name[LABEL_MAX + 1];
+	const char *iconv_name;
+
+	if (!clean_label(label, name)) {
+		mime_note(w, DEFECT_UNKNOWN_CHARSET);
+		guess(bytes, out);
+		return;
+	}
+	switch (find_kind(name, &iconv_name)) {
+	case CHARSET_ASCII:
+		if (ascii_run(bytes.base, bytes.len) < bytes.len)
+			mime_note(w, DEFECT_BAD_CHARSET);
+		guess(bytes, out);
+		return;
+	case CHARSET_UTF8:
+		if (!is_utf8(bytes))
+			mime_note(w, DEFECT_BAD_CHARSET);
+		mime_add_some(out, bytes.base, bytes.len);
+		return;
+	case CHARSET_WINDOWS_1252:
+		from_windows_1252(bytes, out);
+		return;
+	case CHARSET_ICONV:
+		break;
+	}
+	iconv_t cd = iconv_open("UTF-8", iconv_name);
+	if (cd == (iconv_t)-1) {
+		mime_note(w, DEFECT_UNKNOWN_CHARSET);
+		guess(bytes, out);
+		return;
+	}
+	if (!convert(cd, bytes, out))
+		mime_note(w, DEFECT_BAD_CHARSET);
+	iconv_close(cd);
+}
+
+void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out)
+{
+	if (is_utf8(bytes)) {
+		mime_add_some(out, bytes.base, bytes.len);
+		return;
+	}
+	mime_note(w, DEFECT_HEADER_CHARSET);
+	from_windows_1252(bytes, out);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/mime/internal.h"
+#include "lib/utf8.h"
+
+#include <gmime/gmime.h>
+#include <string.h>
+
+enum {
+	MAX_REFERENCES = 1000,
+	MAX_DATE = 200, /* bytes of a Date field that are looked at */
+};
+
+/* Dates that every store and every reader of RFC 3339 can hold. */
+static const int64_t year_1900_s = INT64_C(-2208988800), year_10000_s = INT64_C(253402300800);
+
+/* The id at or behind `*at`, with its brackets; false when there is none. */
+static bool next_id(struct slice text, size_t *at, struct slice *id_r)
+{
+	const char *open = memchr(text.base + *at, '<', text.len - *at);
+
+	if (open == NULL)
+		return false;
+	const char *close = memchr(open, '>', text.len - (size_t)(open - text.base));
+	if (close == NULL)
+		return false;
+	*id_r = (struct slice){ open, (size_t)(close + 1 - open) };
+	*at = (size_t)(close + 1 - text.base);
+	return true;
+}
+
+static const char *clean_id(struct mime_work *w, struct slice id)
+{
+	buf_clear(&w->text);
+	mime_header_to_utf8(w, id, &w->text);
+	return utf8_clean(w->arena, w->text.base, w->text.len, w->text.len * 3, NULL);
+}
+
+/* The first id, or the whole value when it has no brackets and can be one. */
+static const char *one_id(struct mime_work *w, struct slice value)
+{
+	struct slice text = mime_unfold(w, value), id;
+	size_t at = 0;
+
+	if (next_id(text, &at, &id))
+		return clean_id(w, id);
+	if (text.len == 0 || memchr(text.base, ' ', text.len) != NULL)
+		return NULL;
+	return clean_id(w, text);
+}
+
+static void fill_references(struct mime_work *w, struct slice value)
+{
+	struct slice text = mime_unfold(w, value), id;
+	struct mime_strings *refs = &w->m->references;
+	size_t at = 0, count = 0;
+
+	while (next_id(text, &at, &id))
+		count++;
+	if (count > MAX_REFERENCES) {
+		mime_note(w, DEFECT_LIMIT_REFERENCES);
+		count = MAX_REFERENCES;
+	}
+	refs->list = arena_alloc(w->arena, count * sizeof(refs->list[0]));
+	for (at = 0; refs->count < count && next_id(text, &at, &id);)
+		refs->list[refs->count++] = clean_id(w, id);
+}
+
+/* GMime takes "0000" for the two-digit year 00. */
+static bool has_year_zero(const char *date)
+{
+	for (const char *p = date; (p = strstr(p, " 0")) != NULL; p++) {
+		if (strspn(p + 1, "0123456789") == 4)
+			return true;
+	}
+	return false;
+}
+
+static void fill_date(struct mime_work *w, struct slice value)
+{
+	struct slice text = mime_unfold(w, value);
+	char copy[MAX_DATE + 1];
+	size_t len = text.len < MAX_DATE ? text.len : MAX_DATE;
+
+	memcpy(copy, text.base, len);
+	copy[len] = '\0';
+	GDateTime *date = has_year_zero(copy) ? NULL : g_mime_utils_header_decode_date(copy);
+	int64_t s = date != NULL ? g_date_time_to_unix(date) : INT64_MIN;
+	if (date != NULL)
+		g_date_time_unref(date);
+	if (s < year_1900_s || s >= year_10000_s) {
+		mime_note(w, DEFECT_BAD_DATE);
+		return;
+	}
+	w->m->has_date = true;
+	w->m->date_us = s * 1000000;
+}
+
+enum single { SUBJECT, MESSAGE_ID, IN_REPLY_TO, REFERENCES, DATE, SINGLES };
+
+/* Fields that count once (RFC 5322, 3.6): the first one is taken. */
+static const char *const single_names[SINGLES] = {
+	[SUBJECT] = "subject",
+	[MESSAGE_ID] = "message-id",
+	[IN_REPLY_TO] = "in-reply-to",
+	[REFERENCES] = "references",
+	[DATE] = "date",
+};
+
+static void fill_single(struct mime_work *w, enum single which, struct slice value,
+	const struct mime_header *header)
+{
+	switch (which) {
+	case SUBJECT:
+		w->m->subject = header->value;
+		break;
+	case MESSAGE_ID:
+		w->m->message_id = one_id(w, value);
+		break;
+	case IN_REPLY_TO:
+		w->m->in_reply_to = one_id(w, value);
+		break;
+	case REFERENCES:
+		fill_references(w, value);
+		break;
+	case DATE:
+		fill_date(w, value);
+		break;
+	case SINGLES:
+		break;
+	}
+}
+
+/* Address fields: when they repeat, their addresses are taken together. */
+static struct mime_addresses *address_field(struct mime_message *m, struct slice name)
+{
+	const struct {
+		const char *name;
+		struct mime_addresses *addresses;
+	} fields[] = {
+		{ "from", &m->from },
+		{ "sender", &m->sender },
+		{ "to", &m->to },
+		{ "cc", &m->cc },
+		{ "bcc", &m->bcc },
+		{ "reply-to", &m->reply_to },
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (slice_ieq(name, slice_str(fields[i].name)))
+			return fields[i].addresses;
+	}
+	return NULL;
+}
+
+static void fill_field(struct mime_work *w, const struct mime_field *field,
+	const struct mime_header *header, bool seen[SINGLES + 3])
+{
+	static const char *const structure[] = { "content-type", "content-transfer-encoding",
+		"content-disposition" };
+	struct mime_addresses *addresses = address_field(w->m, field->name);
+
+	if (addresses != NULL) {
+		if (addresses->count > 0)
+			mime_note(w, DEFECT_REPEATED_HEADER);
+		mime_addresses_parse(w, field->value, addresses);
+		return;
+	}
+	for (int i = 0; i < SINGLES + 3; i++) {
+		const char *name = i < SINGLES ? single_names[i] : structure[i - SINGLES];
+		if (!slice_ieq(field->name, slice_str(name)))
+			continue;
+		if (seen[i])
+			mime_note(w, DEFECT_REPEATED_HEADER);
+		else if (i < SINGLES)
+			fill_single(w, (enum single)i, field->value, header);
+		seen[i] = true;
+	}
+}
+
+void mime_headers_fill(struct mime_work *w, struct slice section)
+{
+	struct mime_fields fields = mime_fields_split(w, section, w->limits->header_fields);
+	bool seen[SINGLES + 3] = { false };
+
+	w->m->headers = arena_alloc(w->arena, fields.count * sizeof(w->m->headers[0]));
+	for (size_t i = 0; i < fields.count; i++) {
+		struct mime_header *header = &w->m->headers[w->m->header_count++];
+		header->name = mime_header_text(w, fields.list[i].name);
+		header->value = mime_header_text(w, fields.list[i].value);
+		fill_field(w, &fields.list[i], header, seen);
+	}
+}

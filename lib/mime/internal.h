@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* internal.h - what the files of lib/mime share; nobody else includes it
+ *
+ * A parse is one `struct mime_work` that is handed down. It owns nothing that outlives the call but
+ * the message under construction. */
+#ifndef LIB_MIME_INTERNAL_H
+#define LIB_MIME_INTERNAL_H
+
+#include "lib/buf.h"
+#include "lib/mime/mime.h"
+#include "lib/slice.h"
+
+/* What can be wrong with a message; docs/mime.md explains each word. The words are in mime.c. */
+enum mime_defect {
+	DEFECT_LIMIT_HEADER_BYTES, /* these five: not parsed any further */
+	DEFECT_LIMIT_HEADER_FIELDS,
+	DEFECT_LIMIT_PARTS,
+	DEFECT_LIMIT_DEPTH,
+	DEFECT_LIMIT_BOUNDARY,
+	DEFECT_LIMIT_ADDRESSES,
+	DEFECT_LIMIT_REFERENCES,
+	DEFECT_LIMIT_TEXT,
+	DEFECT_LIMIT_FILENAME,
+	DEFECT_NO_HEADER,
+	DEFECT_LEADING_BLANK,
+	DEFECT_BAD_HEADER,
+	DEFECT_REPEATED_HEADER,
+	DEFECT_HEADER_CONTROL,
+	DEFECT_HEADER_CHARSET,
+	DEFECT_BAD_ENCODED_WORD,
+	DEFECT_BAD_ADDRESS,
+	DEFECT_BAD_DATE,
+	DEFECT_BAD_CONTENT_TYPE,
+	DEFECT_MISSING_BOUNDARY,
+	DEFECT_EMPTY_MULTIPART,
+	DEFECT_UNCLOSED_MULTIPART,
+	DEFECT_UNKNOWN_ENCODING,
+	DEFECT_BAD_BASE64,
+	DEFECT_BASE64_PADDING,
+	DEFECT_BAD_CHARSET,
+	DEFECT_UNKNOWN_CHARSET,
+	DEFECT_NUL_BYTE,
+	DEFECT_BAD_FILENAME,
+	DEFECT_COUNT,
+	DEFECT_NONE = DEFECT_COUNT
+};
+
+struct mime_work {
+	const struct mime_limits *limits;
+	struct arena *arena; /* the message's */
+	struct mime_message *m;
+	uint64_t defects;            /* a bit for each enum mime_defect */
+	struct buf line, word, text; /* scratch: unfolded, decoded, converted */
+};
+
+static inline void mime_note(struct mime_work *w, enum mime_defect defect)
+{
+	w->defects |= UINT64_C(1) << defect;
+}
+
+/* charset.c */
+
+/* Appends `bytes` as UTF-8. `label` may be empty (then it is US-ASCII, RFC 2045, 5.2). What the label
+ * does not explain is guessed, UTF-8 before windows-1252, and noted. The result may still hold NUL
+ * and malformed UTF-8: it goes through utf8_clean() at the end. */
+void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out);
+/* Raw 8-bit text of a header: UTF-8 (RFC 6532) or else windows-1252, which is noted. */
+void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out);
+/* As much as fits, where buf_add() would leave out everything. */
+void mime_add_some(struct buf *buf, const char *p, size_t len);
+
+/* words.c */
+
+/* A header's value as people read it: unfolded, encoded words decoded (RFC 2047), control characters
+ * turned into spaces, trimmed; in the arena. */
+const char *mime_header_text(struct mime_work *w, struct slice value);
+/* The same without decoding, for ids and dates. */
+struct slice mime_unfold(struct mime_work *w, struct slice value);
+
+/* Length of the encoded word that `s` begins with, 0 when it begins with none. */
+size_t mime_word_length(struct slice s);
+
+/* field.c */
+
+struct mime_field {
+	struct slice name, value; /* as they stand, `value` with its folding */
+};
+
+struct mime_fields {
+	struct mime_field *list;
+	size_t count;
+};
+
+/* Splits a header section, up to its blank line or its end, into `max` fields at most. */
+struct mime_fields mime_fields_split(struct mime_work *w, struct slice section, size_t max);
+/* The last field of that name, as GMime chooses too; an empty slice when there is none. */
+struct slice mime_fields_last(const struct mime_fields *fields, const char *name);
+/* True when the bytes begin with a field's name and its colon. */
+bool mime_is_field(struct slice line);
+
+/* param.c */
+
+/* The value of a parameter of Content-Type or Content-Disposition, decoded (RFC 2231, and encoded
+ * words, which are not allowed there but are common), in the arena; NULL when it is not there. */
+const char *mime_param(struct mime_work *w, struct slice value, const char *name);
+/* What stands before the parameters: lower case, clean and short; NULL when empty. */
+const char *mime_token(struct mime_work *w, struct slice value);
+/* A name that is safe to show and to save under, or NULL when nothing is left of it. */
+const char *mime_safe_filename(struct mime_work *w, const char *name);
+
+/* address.c */
+
+void mime_addresses_parse(struct mime_work *w, struct slice value, struct mime_addresses *out);
+
+/* scan.c */
+
+struct mime_range {
+	size_t start, end;
+};
+
+/* The message as the cheap first pass saw it. */
+struct mime_scan {
+	struct mime_range header; /* the top section, without its blank line */
+	size_t body_start;
+	enum mime_defect over;       /* the limit that was passed, or DEFECT_NONE */
+	char *masked;                /* what GMime may see of the message: g_free(); or NULL */
+	struct mime_range *messages; /* content of each attached message, in order */
+	size_t message_count;
+	size_t parts; /* leaves, containers and messages together: no fewer than GMime finds */
+};
+
+/* Without a header `header` is empty, `body_start` 0 and nothing is masked. */
+void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_scan *scan_r);
+
+/* header.c */
+
+/* Everything that the top header section gives. */
+void mime_headers_fill(struct mime_work *w, struct slice section);
+
+/* parts.c */
+
+enum mime_node_kind { NODE_LEAF, NODE_MULTIPART, NODE_MESSAGE };
+enum mime_body_kind { BODY_NONE, BODY_TEXT, BODY_HTML };
+
+/* The structure, out of GMime's hands. Only leaves and attached messages have a part. */
+struct mime_node {
+	enum mime_node_kind kind;
+	const char *type; /* "multipart/related", lower case */
+	const char *root; /* of multipart/related: the root's content id, or NULL */
+	struct mime_part *part;
+	enum mime_body_kind body;       /* which body it is (a part of) */
+	struct mime_node *first, *next; /* children; the message's structure for a message */
+};
+
+/* Parses the structure of what was scanned and fills parts, text and html. */
+void mime_parts_fill(
+	struct mime_work *w, const char *raw, size_t len, const struct mime_scan *scan);
+
+/* body.c */
+
+/* Marks the leaves that a mail reader would show. */
+void mime_bodies_mark(struct mime_node *top);
+
+/* One of the two bodies while it is put together. */
+struct mime_body {
+	struct buf text;
+	bool found;
+};
+
+void mime_body_init(struct mime_work *w, struct mime_body *body);
+/* Adds a leaf's decoded bytes: as UTF-8, with LF line ends, on a line of their own. */
+void mime_body_add(
+	struct mime_work *w, struct mime_body *body, struct slice charset, struct slice decoded);
+/* The body in the arena, NULL when there was none; releases the rest. */
+const char *mime_body_finish(struct mime_work *w, struct mime_body *body);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* mime.h - what can be derived from a message's bytes
+ *
+ * The only interface to MIME in the program, and lib/mime/ the only folder that knows GMime.
+ * Parsing never fails: whatever the bytes, there is a result, and its status says how far it can be
+ * trusted. All text in it is valid UTF-8 without NUL; nothing in it refers to the input.
+ *
+ * Threads    mime_parse() may run on any number of threads at once. mime_init() goes first, once.
+ * Ownership  A result and all it points at live in the result's arena: mime_message_free().
+ *
+ * RFC 5322 (messages), 2045-2049 (MIME), 2047 (encoded words), 2231 (parameters), 6532 (UTF-8). */
+#ifndef LIB_MIME_MIME_H
+#define LIB_MIME_MIME_H
+
+#include "lib/arena.h"
+#include "lib/digest.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Over header_bytes, header_fields, parts or depth the message is not parsed: MIME_FAILED. Over the
+ * others the surplus is cut, and that is a defect. */
+struct mime_limits {
+	size_t header_bytes;  /* of the top header section */
+	size_t header_fields; /* header lines of all parts together, folded ones counted once */
+	size_t parts;         /* leaves, containers and attached messages together */
+	size_t depth;         /* multiparts and attached messages inside one another */
+	size_t addresses;     /* kept per field */
+	size_t text_bytes;    /* of `text` and of `html`, in UTF-8 */
+	size_t filename_bytes;
+};
+
+extern const struct mime_limits mime_limits_default;
+
+enum mime_status {
+	MIME_OK,
+	MIME_DEGRADED, /* all there, but something was damaged, cut or guessed: see defects */
+	MIME_FAILED, /* not parsed: see defects; only what the header section gave is there, if that */
+};
+
+const char *mime_status_name(enum mime_status status); /* "ok", "degraded", "failed" */
+
+struct mime_strings {
+	const char **list;
+	size_t count;
+};
+
+struct mime_address {
+	const char *name;    /* decoded display name; NULL when there is none */
+	const char *address; /* as written, without angle brackets; may lack an "@" */
+};
+
+struct mime_addresses { /* groups are flattened */
+	struct mime_address *list;
+	size_t count;
+};
+
+struct mime_header {
+	const char *name;  /* as written */
+	const char *value; /* unfolded and decoded (RFC 2047) */
+};
+
+/* A leaf, or an attached message (which is one part; its own parts follow under its path). */
+struct mime_part {
+	unsigned n;       /* 1, 2, 3 … in the order of the message */
+	const char *path; /* "1", "2.1": position at each level, as IMAP counts (RFC 3501, 6.4.5) */
+	const char *content_type; /* "text/plain", lower case; never NULL */
+	const char *filename;     /* decoded, without path and control characters; or NULL */
+	const char *disposition;  /* "inline", "attachment", …, lower case; or NULL */
+	const char *content_id;   /* without angle brackets; or NULL */
+	const char *charset;      /* as labelled, lower case; or NULL */
+	const char *encoding;     /* "base64", "quoted-printable", "7bit", …; never NULL */
+	uint64_t size;            /* of the decoded bytes */
+	uint8_t sha256[SHA256_BYTES];
+	uint64_t raw_offset, raw_length; /* its still encoded content within the raw message */
+	bool is_attachment; /* not one of the bodies that text and html were taken from */
+};
+
+struct mime_message {
+	struct arena *arena;
+	enum mime_status status;
+	struct mime_strings defects; /* short words, each once: "bad_charset", "limit_parts", … */
+
+	const char *subject;            /* decoded; NULL when there is none */
+	const char *message_id;         /* with its angle brackets; or NULL */
+	const char *in_reply_to;        /* the first id, with brackets; or NULL */
+	struct mime_strings references; /* ids with brackets, in order */
+	bool has_date;
+	int64_t date_us; /* of the Date field, microseconds since 1970, UTC */
+	struct mime_addresses from, sender, to, cc, bcc, reply_to;
+	struct mime_header *headers; /* of the top header section, order and repeats kept */
+	size_t header_count;
+
+	const char *text, *html; /* the bodies a mail reader would show; or NULL */
+	struct mime_part *parts;
+	size_t part_count;
+};
+
+void mime_init(void);
+
+/* `raw` is borrowed until the call returns. A leading mbox "From " line should have been taken off.
+ * Linear in len; at most a few times len of memory. */
+struct mime_message *mime_parse(const char *raw, size_t len, const struct mime_limits *limits);
+
+/* The result for a message that was not parsed at all: MIME_FAILED with that one defect. */
+struct mime_message *mime_unparsed(const char *defect);
+
+void mime_message_free(struct mime_message **m); /* accepts a pointer to NULL */
+
+/* JSON text from the message's arena, in the shape of the REST API: `[{"name":…,"value":…},…]`,
+ * and `{"from":[{"name":…,"address":…},…],"sender":…,"to":…,"cc":…,"bcc":…,"reply_to":…}`. */
+const char *mime_headers_json(const struct mime_message *m);
+const char *mime_addresses_json(const struct mime_message *m);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/mime/decode.h"
+#include "lib/mime/internal.h"
+
+#include <ctype.h>
+#include <gmime/gmime.h>
+#include <string.h>
+
+enum { CHUNK = 16 * 1024 };
+
+/* One look at the structure. */
+struct walk {
+	struct mime_work *w;
+	const struct mime_scan *scan;
+	const char *raw;
+	size_t len;
+	size_t messages; /* met so far: the next one's index in the scan's list */
+	size_t depth;
+	struct mime_body text, html;
+};
+
+static const char *type_of(struct walk *walk, GMimeObject *object)
+{
+	GMimeContentType *type = g_mime_object_get_content_type(object);
+	char *s = arena_printf(walk->w->arena, "%.120s/%.120s",
+		g_mime_content_type_get_media_type(type),
+		g_mime_content_type_get_media_subtype(type));
+
+	for (char *p = s; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return s;
+}
+
+/* A type that is none means text (RFC 2045, 5.2). */
+static const char *leaf_type_of(
+	struct walk *walk, GMimeObject *object, const struct mime_fields *fields)
+{
+	const char *token = mime_token(walk->w, mime_fields_last(fields, "content-type"));
+	const char *slash = token != NULL ? strchr(token, '/') : NULL;
+
+	if (token == NULL || (slash != NULL && slash > token && slash[1] != '\0'))
+		return type_of(walk, object);
+	mime_note(walk->w, DEFECT_BAD_CONTENT_TYPE);
+	return "text/plain";
+}
+
+/* Widens `*section` to hold the fields that GMime has in this list. */
+static void cover(struct walk *walk, GMimeHeaderList *list, struct mime_range *section)
+{
+	int count = g_mime_header_list_get_count(list);
+
+	if (count == 0)
+		return;
+	GMimeHeader *first = g_mime_header_list_get_header_at(list, 0);
+	GMimeHeader *last = g_mime_header_list_get_header_at(list, count - 1);
+	size_t start = (size_t)g_mime_header_get_offset(first);
+	size_t end = (size_t)g_mime_header_get_offset(last) + strlen(g_mime_header_get_name(last)) +
+		     strlen(g_mime_header_get_raw_value(last)) + 1;
+	if (start < section->start)
+		section->start = start;
+	if (end > section->end)
+		section->end = end < walk->len ? end : walk->len;
+}
+
+/* The fields of a part from the message itself: GMime saw only a few, and those masked. */
+static struct mime_fields fields_of(struct walk *walk, GMimeObject *object, GMimeMessage *message)
+{
+	struct mime_range section = { walk->len, 0 };
+
+	cover(walk, g_mime_object_get_header_list(object), &section);
+	if (message != NULL)
+		cover(walk, g_mime_object_get_header_list(GMIME_OBJECT(message)), &section);
+	if (section.start >= section.end)
+		return (struct mime_fields){ NULL, 0 };
+	return mime_fields_split(walk->w,
+		(struct slice){ walk->raw + section.start, section.end - section.start },
+		walk->w->limits->header_fields);
+}
+
+static const char *strip_brackets(struct mime_work *w, struct slice value)
+{
+	value = slice_trim(value);
+	if (value.len >= 2 && value.base[0] == '<' && value.base[value.len - 1] == '>')
+		value = (struct slice){ value.base + 1, value.len - 2 };
+	return value.len > 0 ? mime_header_text(w, value) : NULL;
+}
+
+/* The next part, with what its fields say. */
+static struct mime_part *add_part(struct walk *walk, const struct mime_fields *fields,
+	const char *path, const char *type, struct mime_range range)
+{
+	struct mime_work *w = walk->w;
+	struct slice content_type = mime_fields_last(fields, "content-type");
+	struct slice disposition = mime_fields_last(fields, "content-disposition");
+	struct mime_part *part = &w->m->parts[w->m->part_count++];
+	struct mime_decoder decoder;
+	const char *name = mime_param(w, disposition, "filename");
+
+	if (name == NULL)
+		name = mime_param(w, content_type, "name");
+	const char *charset = mime_param(w, content_type, "charset");
+	const char *encoding = mime_token(w, mime_fields_last(fields, "content-transfer-encoding"));
+	*part = (struct mime_part){
+		.n = (unsigned)w->m->part_count,
+		.path = path,
+		.content_type = type,
+		.filename = mime_safe_filename(w, name),
+		.disposition = mime_token(w, disposition),
+		.content_id = strip_brackets(w, mime_fields_last(fields, "content-id")),
+		.charset = charset != NULL ? mime_token(w, slice_str(charset)) : NULL,
+		.encoding = encoding != NULL ? encoding : "7bit",
+		.raw_offset = range.start,
+		.raw_length = range.end - range.start,
+	};
+	if (!mime_decoder_init(&decoder, part->encoding))
+		mime_note(w, DEFECT_UNKNOWN_ENCODING);
+	return part;
+}
+
+static struct mime_node *new_node(struct walk *walk, enum mime_node_kind kind, const char *type)
+{
+	struct mime_node *node = arena_zalloc(walk->w->arena, sizeof(*node));
+
+	node->kind = kind;
+	node->type = type;
+	return node;
+}
+
+/* A text leaf for what has no structure that could be followed. */
+static struct mime_node *plain_node(struct walk *walk, size_t start)
+{
+	const struct mime_fields none = { NULL, 0 };
+	struct mime_node *node = new_node(walk, NODE_LEAF, "text/plain");
+
+	node->part = add_part(
+		walk, &none, "1", node->type, (struct mime_range){ start, walk->len });
+	return node;
+}
+
+static struct mime_node *build(
+	struct walk *walk, GMimeObject *object, GMimeMessage *message, const char *path);
+
+static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object, const char *path)
+{
+	GMimeMultipart *multipart = GMIME_MULTIPART(object);
+	struct mime_node *node = new_node(walk, NODE_MULTIPART, type_of(walk, object));
+	struct mime_node **link = &node->first;
+	int count = g_mime_multipart_get_count(multipart);
+
+	if (g_mime_object_get_content_type_parameter(object, "boundary") == NULL)
+		mime_note(walk->w, DEFECT_MISSING_BOUNDARY);
+	else if (count == 0)
+		mime_note(walk->w, DEFECT_EMPTY_MULTIPART);
+	const char *start = g_mime_object_get_content_type_parameter(object, "start");
+	if (start != NULL)
+		node->root = strip_brackets(walk->w, slice_str(start));
+	for (int i = 0; i < count; i++) {
+		const char *child = arena_printf(
+			walk->w->arena, "%s%s%d", path, *path != '\0' ? "." : "", i + 1);
+		*link = build(walk, g_mime_multipart_get_part(multipart, i), NULL, child);
+		if (*link == NULL)
+			break;
+		link = &(*link)->next;
+	}
+	return node;
+}
+
+static struct mime_node *build_message(
+	struct walk *walk, GMimeObject *object, const struct mime_fields *fields, const char *path)
+{
+	struct mime_node *node = new_node(walk, NODE_MESSAGE, type_of(walk, object));
+	struct mime_range range = { 0, 0 };
+
+	if (walk->messages < walk->scan->message_count)
+		range = walk->scan->messages[walk->messages++];
+	node->part = add_part(walk, fields, path, node->type, range);
+	GMimeMessage *message = g_mime_message_part_get_message(GMIME_MESSAGE_PART(object));
+	GMimeObject *inner = message != NULL ? g_mime_message_get_mime_part(message) : NULL;
+	if (inner == NULL)
+		return node;
+	if (!GMIME_IS_MULTIPART(inner))
+		path = arena_printf(walk->w->arena, "%s.1", path);
+	node->first = build(walk, inner, message, path);
+	return node;
+}
+
+static struct mime_range content_range(struct walk *walk, GMimePart *leaf)
+{
+	GMimeDataWrapper *content = g_mime_part_get_content(leaf);
+	GMimeStream *stream = content != NULL ? g_mime_data_wrapper_get_stream(content) : NULL;
+
+	if (stream == NULL || stream->bound_start < 0 || stream->bound_end < stream->bound_start ||
+		(size_t)stream->bound_end > walk->len)
+		return (struct mime_range){ 0, 0 };
+	return (struct mime_range){ (size_t)stream->bound_start, (size_t)stream->bound_end };
+}
+
+/* NULL when a limit was passed, which mime_scan() is there to prevent. */
+static struct mime_node *build(
+	struct walk *walk, GMimeObject *object, GMimeMessage *message, const char *path)
+{
+	struct mime_node *node;
+
+	if (walk->depth > walk->w->limits->depth) {
+		mime_note(walk->w, DEFECT_LIMIT_DEPTH);
+		return NULL;
+	}
+	walk->depth++;
+	if (GMIME_IS_MULTIPART(object)) {
+		node = build_multipart(walk, object, path);
+	} else if (walk->w->m->part_count >= walk->scan->parts) {
+		mime_note(walk->w, DEFECT_LIMIT_PARTS);
+		node = NULL;
+	} else {
+		struct mime_fields fields = fields_of(walk, object, message);
+		if (GMIME_IS_MESSAGE_PART(object)) {
+			node = build_message(walk, object, &fields, path);
+		} else {
+			node = new_node(walk, NODE_LEAF, leaf_type_of(walk, object, &fields));
+			node->part = add_part(walk, &fields, path, node->type,
+				content_range(walk, GMIME_PART(object)));
+		}
+	}
+	walk->depth--;
+	return node;
+}
+
+/* GMime's view of the message, as nodes of ours. */
+static struct mime_node *build_top(struct walk *walk)
+{
+	const struct mime_scan *scan = walk->scan;
+	struct mime_node *top = NULL;
+
+	if (scan->masked == NULL)
+		return plain_node(walk, 0);
+	GByteArray *bytes = g_byte_array_new_take((guint8 *)scan->masked, walk->len);
+	GMimeStream *stream = g_mime_stream_mem_new_with_byte_array(bytes);
+	g_mime_stream_set_bounds(stream, (gint64)scan->header.start, (gint64)walk->len);
+	/* As a part, not as a message: GMime then leaves the top section's fields alone. */
+	GMimeParser *parser = g_mime_parser_new_with_stream(stream);
+	GMimeObject *object = g_mime_parser_construct_part(parser, NULL);
+	g_object_unref(parser);
+	if (object != NULL) {
+		top = build(walk, object, NULL, GMIME_IS_MULTIPART(object) ? "" : "1");
+		g_object_unref(object);
+	}
+	g_object_unref(stream);
+	if (top == NULL || (top->kind == NODE_MULTIPART && top->first == NULL))
+		return plain_node(walk, scan->body_start);
+	return top;
+}
+
+static void note_damage(struct mime_work *w, const struct mime_decoder *d)
+{
+	if (d->bad_base64)
+		mime_note(w, DEFECT_BAD_BASE64);
+	if (d->inside_padding)
+		mime_note(w, DEFECT_BASE64_PADDING);
+}
+
+/* Size and digest of the decoded bytes; the bytes themselves go to `keep`, when there is one. */
+static void decode_part(
+	struct mime_work *w, struct slice raw, struct mime_part *part, struct buf *keep)
+{
+	char chunk[CHUNK + MIME_DECODE_SLACK];
+	struct sha256 *digest = sha256_begin();
+	struct mime_decoder decoder;
+	bool last = false;
+
+	mime_decoder_init(&decoder, part->encoding);
+	while (!last) {
+		size_t take = raw.len < CHUNK ? raw.len : CHUNK;
+		last = take == 0;
+		size_t n = last ? mime_decoder_end(&decoder, chunk)
+				: mime_decoder_step(&decoder, raw.base, take, chunk);
+		sha256_add(digest, chunk, n);
+		part->size += n;
+		if (keep != NULL)
+			mime_add_some(keep, chunk, n);
+		raw.base += take;
+		raw.len -= take;
+	}
+	sha256_end(&digest, part->sha256);
+	note_damage(w, &decoder);
+}
+
+static void fill_leaf(struct walk *walk, struct mime_node *node)
+{
+	struct mime_part *part = node->part;
+	struct slice raw = { walk->raw + part->raw_offset, part->raw_length };
+	struct buf decoded;
+
+	part->is_attachment = node->body == BODY_NONE;
+	if (node->kind == NODE_MESSAGE || node->body == BODY_NONE) {
+		decode_part(walk->w, raw, part, NULL);
+		return;
+	}
+	/* A character of UTF-8 takes at most four bytes of another charset for each of its own. */
+	struct mime_body *body = node->body == BODY_TEXT ? &walk->text : &walk->html;
+	buf_init(&decoded, 4 * walk->w->limits->text_bytes + 16);
+	decode_part(walk->w, raw, part, &decoded);
+	if (decoded.truncated)
+		body->text.truncated = true;
+	mime_body_add(walk->w, body, slice_str(part->charset),
+		(struct slice){ decoded.len > 0 ? decoded.base : "", decoded.len });
+	buf_deinit(&decoded);
+}
+
+static void fill(struct walk *walk, struct mime_node *node)
+{
+	if (node->part != NULL)
+		fill_leaf(walk, node);
+	for (struct mime_node *c = node->first; c != NULL; c = c->next)
+		fill(walk, c);
+}
+
+void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const struct mime_scan *scan)
+{
+	struct walk walk = { .w = w, .scan = scan, .raw = raw, .len = len };
+
+	w->m->parts = arena_alloc(w->arena, (scan->parts + 1) * sizeof(w->m->parts[0]));
+	struct mime_node *top = build_top(&walk);
+	mime_bodies_mark(top);
+	mime_body_init(w, &walk.text);
+	mime_body_init(w, &walk.html);
+	fill(&walk, top);
+	w->m->text = mime_body_finish(w, &walk.text);
+	w->m->html = mime_body_finish(w, &walk.html);
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* The first pass: one look at each line, no more memory than the limits allow, before GMime sees
+ * anything. It follows the structure the way GMime's parser does, for three ends:
+ *
+ * - limits: parts, nesting and header fields are counted, and the pass stops at the first excess.
+ *   GMime would take seconds and hundreds of megabytes for what fits into one message.
+ * - a masked copy for GMime: only Content-Type and Content-Transfer-Encoding keep their names, for
+ *   structure needs no others. Unmasked, GMime would read the address fields of attached messages
+ *   with a reader that calls itself for each nested group (and so takes the stack), and would keep
+ *   every charset name that it meets for the rest of the process' life.
+ * - the extent of attached messages, which GMime does not tell. */
+#include "lib/mime/internal.h"
+
+#include <gmime/gmime.h>
+#include <string.h>
+
+/* GMime's parser works in a window of 4 KB that a boundary has to fit into. */
+enum { MAX_BOUNDARY = 2048 };
+
+/* A multipart, or an attached message, that is open where the scan is. */
+struct level {
+	struct slice
+		boundary; /* with its leading "--"; empty: a message, which ends with its parent */
+	bool digest;
+	size_t message; /* index of its range */
+};
+
+/* What matters of the header section that is being read. */
+struct section {
+	size_t start;
+	struct slice type, encoding; /* the last of each, as GMime takes them */
+	struct slice *open;          /* the value that a continuation line belongs to, or NULL */
+	bool any;                    /* a field has been seen */
+};
+
+struct scanner {
+	struct mime_work *w;
+	const char *raw;
+	size_t len;
+	struct mime_scan *scan;
+	struct level *levels;
+	size_t depth, fields, message_capacity;
+	bool in_header;
+	struct section section;
+};
+
+static bool over(struct scanner *s, enum mime_defect limit)
+{
+	s->scan->over = limit;
+	return false;
+}
+
+static void begin_section(struct scanner *s, size_t start)
+{
+	s->in_header = true;
+	s->section = (struct section){ .start = start };
+}
+
+static bool is_lwsp(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r';
+}
+
+static bool matches(struct slice line, struct slice boundary, bool final)
+{
+	size_t len = boundary.len + (final ? 2 : 0);
+
+	if (boundary.len == 0 || line.len < len ||
+		memcmp(line.base, boundary.base, boundary.len) != 0)
+		return false;
+	if (final && memcmp(line.base + boundary.len, "--", 2) != 0)
+		return false;
+	while (line.len > len && is_lwsp(line.base[line.len - 1]))
+		line.len--;
+	return line.len == len;
+}
+
+static void add_message(struct scanner *s, size_t start, size_t end)
+{
+	struct mime_scan *scan = s->scan;
+
+	if (scan->message_count == s->message_capacity) {
+		size_t capacity = s->message_capacity > 0 ? 2 * s->message_capacity : 4;
+		struct mime_range *more = arena_alloc(s->w->arena, capacity * sizeof(more[0]));
+		if (scan->message_count > 0)
+			memcpy(more, scan->messages, scan->message_count * sizeof(more[0]));
+		scan->messages = more;
+		s->message_capacity = capacity;
+	}
+	scan->messages[scan->message_count++] = (struct mime_range){ start, end };
+}
+
+/* Leaves all levels above `depth` from outside: multiparts among them were not ended by a boundary
+ * of their own, messages end at `end`. */
+static void close_levels(struct scanner *s, size_t depth, size_t end)
+{
+	for (; s->depth > depth; s->depth--) {
+		struct level *level = &s->levels[s->depth - 1];
+		if (level->boundary.len > 0) {
+			mime_note(s->w, DEFECT_UNCLOSED_MULTIPART);
+			continue;
+		}
+		struct mime_range *range = &s->scan->messages[level->message];
+		range->end = end > range->start ? end : range->start;
+	}
+}
+
+static bool push(struct scanner *s, struct level level)
+{
+	if (s->depth >= s->w->limits->depth)
+		return over(s, DEFECT_LIMIT_DEPTH);
+	if (level.boundary.len > MAX_BOUNDARY)
+		return over(s, DEFECT_LIMIT_BOUNDARY);
+	s->levels[s->depth++] = level;
+	return true;
+}
+
+static bool count_part(struct scanner *s)
+{
+	return ++s->scan->parts <= s->w->limits->parts || over(s, DEFECT_LIMIT_PARTS);
+}
+
+static bool is_message_type(GMimeContentType *type)
+{
+	static const char *const subtypes[] = { "rfc822", "rfc2822", "global", "news" };
+
+	for (size_t i = 0; i < sizeof(subtypes) / sizeof(subtypes[0]); i++) {
+		if (g_mime_content_type_is_type(type, "message", subtypes[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_encoded(const struct section *section)
+{
+	char word[32];
+	struct slice value = slice_trim(section->encoding);
+	size_t len = value.len < sizeof(word) - 1 ? value.len : sizeof(word) - 1;
+
+	memcpy(word, value.base != NULL ? value.base : "", len);
+	word[len] = '\0';
+	switch (g_mime_content_encoding_from_string(word)) {
+	case GMIME_CONTENT_ENCODING_BASE64:
+	case GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE:
+	case GMIME_CONTENT_ENCODING_UUENCODE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The value as GMime gets it. Only types that begin with an "m" (or a comment) open a level. */
+static GMimeContentType *parse_type(struct scanner *s, struct slice value)
+{
+	size_t at = value.base != NULL ? (size_t)(value.base - s->raw) : 0;
+	struct slice first = slice_trim(value);
+
+	if (first.len == 0 || strchr("mM(", first.base[0]) == NULL)
+		return NULL;
+	mime_unfold(s->w, (struct slice){ s->scan->masked + at, value.len });
+	return g_mime_content_type_parse(NULL, s->w->line.base);
+}
+
+static bool open_message(struct scanner *s, size_t body)
+{
+	add_message(s, body, body);
+	if (!count_part(s) || !push(s, (struct level){ .message = s->scan->message_count - 1 }))
+		return false;
+	begin_section(s, body);
+	return true;
+}
+
+static bool open_multipart(struct scanner *s, GMimeContentType *type)
+{
+	const char *boundary = g_mime_content_type_get_parameter(type, "boundary");
+
+	if (boundary == NULL)
+		return true;
+	const char *line = arena_printf(s->w->arena, "--%s", boundary);
+	return push(
+		s, (struct level){ .boundary = slice_str(line),
+			   .digest = g_mime_content_type_is_type(type, "multipart", "digest") });
+}
+
+/* The section's blank line has been read (`body` lies behind it), or a boundary stands in its place
+ * (`cut`), and then there is no content to descend into. */
+static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
+{
+	bool digest = s->depth > 0 && s->levels[s->depth - 1].digest, good = true;
+	struct section section = s->section;
+
+	s->in_header = false;
+	if (s->scan->body_start == 0 && section.start == s->scan->header.start) {
+		s->scan->header.end = end;
+		s->scan->body_start = body;
+	}
+	GMimeContentType *type = parse_type(s, section.type);
+	bool message = type != NULL ? is_message_type(type) : digest && section.type.len == 0;
+	if (message && !is_encoded(&section)) {
+		if (cut)
+			add_message(s, body, body);
+		else
+			good = open_message(s, body);
+	} else if (type != NULL && g_mime_content_type_is_type(type, "multipart", "*")) {
+		good = open_multipart(s, type);
+	}
+	if (type != NULL)
+		g_object_unref(type);
+	return good;
+}
+
+static bool may_be_word(struct slice line, size_t i)
+{
+	if (i + 2 > line.len || line.base[i] != '=' || line.base[i + 1] != '?')
+		return false;
+	const char *mark = memchr(line.base + i + 2, '?', line.len - i - 2);
+	size_t left = mark != NULL ? line.len - (size_t)(mark - line.base) : 0;
+	return left < 3 || (strchr("bBqQ", mark[1]) != NULL && mark[2] == '?');
+}
+
+/* In a line that GMime reads, puts out of sight what would make it convert charsets (RFC 2231 and
+ * 2047), and control characters, which it takes in ways of its own. What stands at such a place in
+ * a boundary is masked for both of us, and then does not match the body any more. */
+static void mask_value(struct scanner *s, struct slice line)
+{
+	char *masked = s->scan->masked + (line.base - s->raw);
+
+	if (line.len > 0 && line.base[line.len - 1] == '\r')
+		line.len--;
+	for (size_t i = 0; i < line.len; i++) {
+		unsigned char c = (unsigned char)line.base[i];
+		char next = i + 1 < line.len ? line.base[i + 1] : ' ';
+		if ((c < 0x20 && c != '\t') || c == 0x7f)
+			masked[i] = ' ';
+		else if (c == '*' && strchr("0123456789=*( \t\r", next) != NULL)
+			masked[i] = '_';
+		else if (may_be_word(line, i))
+			masked[i + 1] = '_';
+	}
+}
+
+/* Where the value of a field goes, or NULL when GMime need not see it. */
+static struct slice *kept_value(struct scanner *s, struct slice name)
+{
+	if (slice_ieq(name, SLICE_LIT("Content-Type")))
+		return &s->section.type;
+	if (slice_ieq(name, SLICE_LIT("Content-Transfer-Encoding")))
+		return &s->section.encoding;
+	return NULL;
+}
+
+/* A line of a header section, without its line end. */
+static bool header_line(struct scanner *s, struct slice line, size_t next)
+{
+	struct section *section = &s->section;
+
+	if ((line.base[0] == ' ' || line.base[0] == '\t') && section->any) {
+		if (section->open != NULL) {
+			section->open->len = (size_t)(line.base + line.len - section->open->base);
+			mask_value(s, line);
+		}
+	} else {
+		const char *colon = memchr(line.base, ':', line.len);
+		struct slice name = { line.base, 0 };
+		if (colon != NULL)
+			name = slice_trim((struct slice){ line.base, (size_t)(colon - line.base) });
+		section->any = true;
+		section->open = kept_value(s, name);
+		if (section->open != NULL) {
+			*section->open = (struct slice){ colon + 1,
+				line.len - (size_t)(colon + 1 - line.base) };
+			mask_value(s, *section->open);
+		} else if ((unsigned char)line.base[0] > ' ' && line.base[0] != ':') {
+			s->scan->masked[line.base - s->raw] = 'x';
+		}
+		if (++s->fields > s->w->limits->header_fields)
+			return over(s, DEFECT_LIMIT_HEADER_FIELDS);
+	}
+	return next - section->start <= s->w->limits->header_bytes ||
+	       over(s, DEFECT_LIMIT_HEADER_BYTES);
+}
+
+/* A line that begins with "--" and is a boundary of an open multipart. */
+static bool boundary_line(
+	struct scanner *s, struct slice line, size_t next, size_t level, bool final)
+{
+	size_t at = (size_t)(line.base - s->raw), end = at;
+
+	if (s->in_header && !end_section(s, at, at, true))
+		return false;
+	/* The line end in front of it is the boundary's (RFC 2046, 5.1.1). */
+	if (end > 0 && s->raw[end - 1] == '\n')
+		end--;
+	if (end > 0 && s->raw[end - 1] == '\r')
+		end--;
+	close_levels(s, level + 1, end);
+	if (final) {
+		s->depth = level;
+		return true;
+	}
+	begin_section(s, next);
+	return count_part(s);
+}
+
+static bool scan_line(struct scanner *s, struct slice line, size_t next)
+{
+	if (line.len >= 2 && line.base[0] == '-' && line.base[1] == '-') {
+		for (size_t i = s->depth; i > 0; i--) {
+			bool final = matches(line, s->levels[i - 1].boundary, true);
+			if (final || matches(line, s->levels[i - 1].boundary, false))
+				return boundary_line(s, line, next, i - 1, final);
+		}
+	}
+	if (!s->in_header)
+		return true;
+	if (line.len == 0 || (line.len == 1 && line.base[0] == '\r'))
+		return end_section(s, (size_t)(line.base - s->raw), next, false);
+	return header_line(s, line, next);
+}
+
+/* Lines of nothing but blanks before the first field, and mbox "From " lines, are not part of the
+ * message; when no field follows them there is no header at all. */
+static size_t find_header(struct mime_work *w, const char *raw, size_t len)
+{
+	size_t at = 0;
+	bool blank = false;
+
+	while (at < len) {
+		const char *end = memchr(raw + at, '\n', len - at);
+		struct slice line = { raw + at, end != NULL ? (size_t)(end - raw) - at : len - at };
+		bool mbox = (line.len > 5 && memcmp(line.base, "From ", 5) == 0) ||
+			    (line.len > 6 && memcmp(line.base, ">From ", 6) == 0);
+		if (!mbox && slice_trim(line).len > 0) {
+			if (!mime_is_field(line))
+				break;
+			if (blank)
+				mime_note(w, DEFECT_LEADING_BLANK);
+			return at;
+		}
+		blank = blank || !mbox;
+		at += line.len + 1;
+	}
+	return len;
+}
+
+void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_scan *scan_r)
+{
+	struct scanner s = { .w = w, .raw = raw, .len = len, .scan = scan_r };
+	size_t at = find_header(w, raw, len);
+
+	*scan_r = (struct mime_scan){ .over = DEFECT_NONE, .parts = 1 };
+	if (at == len) {
+		mime_note(w, DEFECT_NO_HEADER);
+		return;
+	}
+	scan_r->masked = g_memdup2(raw, len);
+	scan_r->header = (struct mime_range){ at, len };
+	s.levels = arena_alloc(w->arena, w->limits->depth * sizeof(s.levels[0]));
+	begin_section(&s, at);
+	while (at < len) {
+		const char *end = memchr(raw + at, '\n', len - at);
+		size_t next = end != NULL ? (size_t)(end - raw) + 1 : len;
+		struct slice line = { raw + at, end != NULL ? next - 1 - at : len - at };
+		if (!scan_line(&s, line, next))
+			break;
+		at = next;
+	}
+	if (s.in_header && scan_r->over == DEFECT_NONE)
+		end_section(&s, len, len, true);
+	if (scan_r->over == DEFECT_NONE)
+		close_levels(&s, 0, len);
+	if (scan_r->body_start == 0)
+		scan_r->header.end = scan_r->body_start = at;
+	if (scan_r->header.end - scan_r->header.start > w->limits->header_bytes)
+		scan_r->header.end = scan_r->header.start + w->limits->header_bytes;
+}

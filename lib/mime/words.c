@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/mime/decode.h"
+#include "lib/mime/internal.h"
+#include "lib/utf8.h"
+
+#include <string.h>
+
+/* Words may have 75 characters (RFC 2047, section 2); one that is looked for among addresses, where it
+ * may hold commas, may have these. */
+enum { LONG_WORD = 1000 };
+
+static bool is_wsp(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Unfolding is taking out the line ends that a blank follows (RFC 5322, 2.2.3). All other control
+ * characters, NUL among them, become spaces: they have no meaning in a header, and would have one
+ * wherever the value is shown. */
+struct slice mime_unfold(struct mime_work *w, struct slice value)
+{
+	value = slice_trim(value);
+	buf_clear(&w->line);
+	for (size_t i = 0, start = 0; i <= value.len; i++) {
+		unsigned char c = i < value.len ? (unsigned char)value.base[i] : 0;
+		if (i < value.len && (c >= 0x20 || c == '\t') && c != 0x7f)
+			continue;
+		mime_add_some(&w->line, value.base + start, i - start);
+		start = i + 1;
+		if (i == value.len)
+			break;
+		bool crlf = c == '\r' && i + 1 < value.len && value.base[i + 1] == '\n';
+		size_t next = i + (crlf ? 2 : 1);
+		if ((crlf || c == '\n') && next < value.len && is_wsp(value.base[next])) {
+			start = next;
+			i = next - 1;
+			continue;
+		}
+		mime_note(w, DEFECT_HEADER_CONTROL);
+		buf_putc(&w->line, ' ');
+	}
+	return slice_trim((struct slice){ w->line.len > 0 ? w->line.base : "", w->line.len });
+}
+
+/* An encoded word (RFC 2047, section 2), taken apart. */
+struct word {
+	struct slice charset, text;
+	bool base64;
+	size_t len; /* of all of it */
+};
+
+static bool is_token(char c)
+{
+	return c > ' ' && c < 0x7f && strchr("()<>@,;:\"/[]?=", c) == NULL;
+}
+
+/* More liberal than the RFC: no limit to the length, and blanks inside, as real senders write. */
+static bool word_parse(struct slice s, struct word *word_r)
+{
+	size_t i = 2, start;
+
+	if (s.len < 8 || s.base[0] != '=' || s.base[1] != '?')
+		return false;
+	while (i < s.len && is_token(s.base[i]))
+		i++;
+	struct slice charset = { s.base + 2, i - 2 };
+	if (charset.len == 0 || i + 3 > s.len || s.base[i] != '?' || s.base[i + 2] != '?')
+		return false;
+	char how = s.base[i + 1];
+	if (strchr("bBqQ", how) == NULL || how == '\0')
+		return false;
+	start = i + 3;
+	for (i = start; i + 1 < s.len; i++) {
+		if (s.base[i] == '?' && s.base[i + 1] == '=')
+			break;
+	}
+	if (i + 1 >= s.len)
+		return false;
+	const char *language = memchr(charset.base, '*', charset.len); /* RFC 2231, section 5 */
+	if (language != NULL)
+		charset.len = (size_t)(language - charset.base);
+	*word_r = (struct word){ .charset = charset,
+		.text = { s.base + start, i - start },
+		.base64 = how == 'b' || how == 'B',
+		.len = i + 2 };
+	return true;
+}
+
+size_t mime_word_length(struct slice s)
+{
+	struct word word;
+
+	s.len = s.len < LONG_WORD ? s.len : LONG_WORD;
+	return word_parse(s, &word) ? word.len : 0;
+}
+
+static void decode_base64(struct mime_work *w, struct slice text, struct buf *out)
+{
+	struct mime_decoder d;
+	char chunk[1024 + MIME_DECODE_SLACK];
+
+	mime_decoder_init(&d, "base64");
+	for (size_t n; text.len > 0; text.base += n, text.len -= n) {
+		n = text.len < 1024 ? text.len : 1024;
+		mime_add_some(out, chunk, mime_decoder_step(&d, text.base, n, chunk));
+	}
+	mime_add_some(out, chunk, mime_decoder_end(&d, chunk));
+	if (d.bad_base64)
+		mime_note(w, DEFECT_BAD_ENCODED_WORD);
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+static void decode_q(struct mime_work *w, struct slice text, struct buf *out)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.base[i];
+		if (c == '=' && i + 2 < text.len && hex(text.base[i + 1]) >= 0 &&
+			hex(text.base[i + 2]) >= 0) {
+			c = (char)(hex(text.base[i + 1]) << 4 | hex(text.base[i + 2]));
+			i += 2;
+		} else if (c == '=') {
+			mime_note(w, DEFECT_BAD_ENCODED_WORD);
+		} else if (c == '_') {
+			c = ' ';
+		}
+		buf_putc(out, c);
+	}
+}
+
+/* Decodes the word at `s` and all that follow it with nothing but blanks between. Their bytes are
+ * joined before they are converted, as long as the charset stays: many senders cut in the middle of
+ * a character. Returns how many bytes of `s` that took. */
+static size_t decode_run(struct mime_work *w, struct slice s, struct buf *out)
+{
+	struct slice charset = { "", 0 };
+	struct word word;
+	size_t done = 0, at = 0;
+
+	buf_clear(&w->word);
+	while (word_parse((struct slice){ s.base + at, s.len - at }, &word)) {
+		if (done > 0 && !slice_ieq(charset, word.charset)) {
+			mime_to_utf8(w, charset, (struct slice){ w->word.base, w->word.len }, out);
+			buf_clear(&w->word);
+		}
+		charset = word.charset;
+		if (word.base64)
+			decode_base64(w, word.text, &w->word);
+		else
+			decode_q(w, word.text, &w->word);
+		done = at += word.len;
+		while (at < s.len && is_wsp(s.base[at]))
+			at++;
+	}
+	if (w->word.len > 0)
+		mime_to_utf8(w, charset, (struct slice){ w->word.base, w->word.len }, out);
+	return done;
+}
+
+/* Where the last "?=" begins: behind it no word can end, so none is looked for. */
+static size_t last_end_mark(struct slice s)
+{
+	for (size_t i = s.len; i >= 2; i--) {
+		if (s.base[i - 2] == '?' && s.base[i - 1] == '=')
+			return i - 2;
+	}
+	return 0;
+}
+
+static void decode_words(struct mime_work *w, struct slice s, struct buf *out)
+{
+	size_t start = 0, at = 0, last = last_end_mark(s);
+	const char *mark;
+	struct word word;
+
+	while (at < last && (mark = memmem(s.base + at, last - at, "=?", 2)) != NULL) {
+		at = (size_t)(mark - s.base);
+		struct slice rest = { mark, s.len - at };
+		if (!word_parse(rest, &word)) {
+			at += 2;
+			continue;
+		}
+		mime_header_to_utf8(w, (struct slice){ s.base + start, at - start }, out);
+		start = at += decode_run(w, rest, out);
+	}
+	mime_header_to_utf8(w, (struct slice){ s.base + start, s.len - start }, out);
+}
+
+static bool is_plain(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.base[i];
+		if (c < 0x20 || c >= 0x7f || c == '=')
+			return false;
+	}
+	return true;
+}
+
+/* Encoded words can decode to anything, line breaks included: a header's value is one line. */
+static void blank_controls(struct mime_work *w, struct buf *text)
+{
+	for (size_t i = 0; i < text->len; i++) {
+		unsigned char c = (unsigned char)text->base[i];
+		if ((c < 0x20 && c != '\t') || c == 0x7f) {
+			mime_note(w, DEFECT_HEADER_CONTROL);
+			text->base[i] = ' ';
+		}
+	}
+}
+
+const char *mime_header_text(struct mime_work *w, struct slice value)
+{
+	value = slice_trim(value);
+	if (is_plain(value))
+		return arena_strndup(w->arena, value.base, value.len);
+	value = mime_unfold(w, value);
+	if (is_plain(value))
+		return arena_strndup(w->arena, value.base, value.len);
+	buf_clear(&w->text);
+	decode_words(w, value, &w->text);
+	if (w->text.len == 0)
+		return "";
+	blank_controls(w, &w->text);
+	struct slice text = slice_trim((struct slice){ w->text.base, w->text.len });
+	return utf8_clean(w->arena, text.base, text.len, text.len * 3, NULL);
+}
