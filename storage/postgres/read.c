@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include "storage/postgres/work.h"
+
+#include <stdlib.h>
+
+static const Oid tenant_and_id[] = { PG_TEXT, PG_UUID };
+
+/* A read changes nothing: whatever kept it from an answer, it may be asked again. */
+static enum storage_result unread(enum storage_result result)
+{
+	return result == STORAGE_NOT_FOUND ? result : STORAGE_UNAVAILABLE;
+}
+
+/* get */
+
+/* Its columns in the order of the result. Times are microseconds since 1970. */
+enum {
+	GET_RECEIVED,
+	GET_SIZE,
+	GET_SHA256,
+	GET_SENDER,
+	GET_RECIPIENTS,
+	GET_QUEUE_ID,
+	GET_CLIENT_ADDRESS,
+	GET_CLIENT_HOSTNAME,
+	GET_CLIENT_HELO,
+	GET_MESSAGE_ID,
+	GET_IN_REPLY_TO,
+	GET_REFERENCES,
+	GET_DATE,
+	GET_SUBJECT,
+	GET_ADDRESSES,
+	GET_HEADERS,
+	GET_TEXT,
+	GET_HTML,
+	GET_PARSE_STATUS,
+	GET_DEFECTS,
+	GET_PARTS,
+};
+
+static const char get_sql[] =
+	"SELECT (extract(epoch FROM received_at) * 1000000)::bigint, size, encode(sha256, 'hex'),"
+	" envelope_sender, to_json(envelope_recipients), queue_id, host(client_address),"
+	" client_hostname, client_helo, message_id, in_reply_to, to_json(refs),"
+	" (extract(epoch FROM date) * 1000000)::bigint, subject, addresses, headers, text, html,"
+	" parse_status, to_json(defects),"
+	" (SELECT coalesce(json_agg(json_build_object('n', n, 'path', path,"
+	"   'content_type', content_type, 'filename', filename, 'disposition', disposition,"
+	"   'content_id', content_id, 'charset', charset, 'encoding', encoding, 'size', part.size,"
+	"   'sha256', encode(part.sha256, 'hex'), 'is_attachment', is_attachment) ORDER BY n), "
+	"'[]')"
+	"  FROM message_parts part WHERE part.id = message.id)"
+	" FROM messages message WHERE tenant = $1 AND id = $2";
+
+static void get_fill(struct pg_params *p, const struct pg_work *work)
+{
+	pg_params_text(p, work->get->tenant);
+	pg_params_uuid(p, &work->get->id);
+}
+
+static const char *column(const PGresult *row, int n)
+{
+	return PQgetisnull(row, 0, n) ? NULL : PQgetvalue(row, 0, n);
+}
+
+static struct storage_record record_of(const PGresult *row, const struct storage_get *op)
+{
+	const char *date = column(row, GET_DATE);
+	struct storage_record record = {
+		.id = op->id,
+		.tenant = op->tenant,
+		.received_us = strtoll(column(row, GET_RECEIVED), NULL, 10),
+		.size = strtoull(column(row, GET_SIZE), NULL, 10),
+		.envelope_sender = column(row, GET_SENDER),
+		.envelope_recipients_json = column(row, GET_RECIPIENTS),
+		.queue_id = column(row, GET_QUEUE_ID),
+		.client_address = column(row, GET_CLIENT_ADDRESS),
+		.client_hostname = column(row, GET_CLIENT_HOSTNAME),
+		.client_helo = column(row, GET_CLIENT_HELO),
+		.message_id = column(row, GET_MESSAGE_ID),
+		.in_reply_to = column(row, GET_IN_REPLY_TO),
+		.references_json = column(row, GET_REFERENCES),
+		.subject = column(row, GET_SUBJECT),
+		.has_date = date != NULL,
+		.date_us = date != NULL ? strtoll(date, NULL, 10) : 0,
+		.addresses_json = column(row, GET_ADDRESSES),
+		.headers_json = column(row, GET_HEADERS),
+		.text = column(row, GET_TEXT),
+		.html = column(row, GET_HTML),
+		.parts_json = column(row, GET_PARTS),
+		.parse_status = column(row, GET_PARSE_STATUS),
+		.defects_json = column(row, GET_DEFECTS),
+	};
+
+	hex_decode(column(row, GET_SHA256), record.sha256, SHA256_BYTES);
+	return record;
+}
+
+static void get_fail(struct pg_work *work, enum storage_result result)
+{
+	struct storage_get *op = work->get;
+
+	pg_work_free(&work);
+	op->done(op, unread(result), NULL);
+}
+
+static bool get_succeed(struct pg_work *work)
+{
+	if (PQntuples(work->result) == 0) {
+		get_fail(work, STORAGE_NOT_FOUND);
+		return true;
+	}
+	struct storage_record record = record_of(work->result, work->get);
+	work->get->done(work->get, STORAGE_OK, &record);
+	pg_work_free(&work);
+	return true;
+}
+
+const struct pg_work_kind pg_get = {
+	.name = "get",
+	.sql = get_sql,
+	.types = tenant_and_id,
+	.param_count = 2,
+	.result_format = 0,
+	.fill = get_fill,
+	.succeed = get_succeed,
+	.fail = get_fail,
+};
+
+/* raw */
+
+static void raw_fill(struct pg_params *p, const struct pg_work *work)
+{
+	pg_params_text(p, work->raw->tenant);
+	pg_params_uuid(p, &work->raw->id);
+}
+
+static void raw_fail(struct pg_work *work, enum storage_result result)
+{
+	struct storage_raw *op = work->raw;
+
+	pg_work_free(&work);
+	op->done(op, unread(result), (struct slice){ NULL, 0 });
+}
+
+static bool raw_succeed(struct pg_work *work)
+{
+	if (PQntuples(work->result) == 0) {
+		raw_fail(work, STORAGE_NOT_FOUND);
+		return true;
+	}
+	struct slice raw = { PQgetvalue(work->result, 0, 0),
+		(size_t)PQgetlength(work->result, 0, 0) };
+	work->raw->done(work->raw, STORAGE_OK, raw);
+	pg_work_free(&work);
+	return true;
+}
+
+const struct pg_work_kind pg_raw = {
+	.name = "raw",
+	.sql = "SELECT raw FROM message_raw JOIN messages USING (id) WHERE tenant = $1 AND id = $2",
+	.types = tenant_and_id,
+	.param_count = 2,
+	.result_format = 1,
+	.fill = raw_fill,
+	.succeed = raw_succeed,
+	.fail = raw_fail,
+};
+
+/* ping */
+
+static void ping_fill(struct pg_params *p, const struct pg_work *work) {}
+
+static void ping_fail(struct pg_work *work, enum storage_result result)
+{
+	struct storage_ping *op = work->ping;
+
+	pg_work_free(&work);
+	op->done(op, result == STORAGE_FULL ? STORAGE_FULL : STORAGE_UNAVAILABLE);
+}
+
+static bool ping_succeed(struct pg_work *work)
+{
+	if (PQntuples(work->result) == 0 || PQgetvalue(work->result, 0, 0)[0] == 0) {
+		ping_fail(work, STORAGE_UNAVAILABLE);
+		return true;
+	}
+	struct storage_ping *op = work->ping;
+	pg_work_free(&work);
+	op->done(op, STORAGE_OK);
+	return true;
+}
+
+/* Can it write: no standby, not read-only, and the tables are there. */
+const struct pg_work_kind pg_ping = {
+	.name = "ping",
+	.sql = "SELECT NOT pg_is_in_recovery() AND NOT "
+	       "current_setting('transaction_read_only')::bool"
+	       " AND to_regclass('message_keys') IS NOT NULL",
+	.types = NULL,
+	.param_count = 0,
+	.result_format = 1,
+	.fill = ping_fill,
+	.succeed = ping_succeed,
+	.fail = ping_fail,
+};

@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: MIT */
+/* What is the Postgres driver's own: links that break, servers that hang, errors of every class. The
+ * cases that need a server run when $TEST_POSTGRES_URL names one whose user may create databases. */
+#include "storage/postgres/conninfo.h"
+#include "storage/postgres/trouble.h"
+#include "tests/unit/relay.h"
+#include "tests/unit/storage_fixture.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* h2o keeps a few buffers for every thread that ran a loop, and a thread that ends leaves them. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:h2o_mem_alloc_recycle";
+}
+
+/* ---- a session of the test's own, beside the store's ---- */
+
+static PGconn *session;
+static struct relay *relay;
+
+static void run_sql_on(PGconn *pg, const char *sql)
+{
+	PGresult *res = PQexec(pg, sql);
+
+	ck_assert_msg(
+		PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK,
+		"%s: %s", sql, PQerrorMessage(pg));
+	PQclear(res);
+}
+
+static void run_sql(const char *sql)
+{
+	run_sql_on(session, sql);
+}
+
+static long number(const char *sql)
+{
+	PGresult *res = PQexec(session, sql);
+
+	ck_assert_msg(PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1, "%s: %s", sql,
+		PQerrorMessage(session));
+	long value = strtol(PQgetvalue(res, 0, 0), NULL, 10);
+	PQclear(res);
+	return value;
+}
+
+/* Lets the store work on meanwhile. */
+static void wait_for_number(const char *sql, long wanted)
+{
+	enum { ROUNDS = 3000 };
+
+	for (int i = 0; i < ROUNDS && number(sql) != wanted; i++)
+		loop_run(world.loop, 10);
+	ck_assert_int_eq(number(sql), wanted);
+}
+
+static void wait_for_ping(enum storage_result wanted)
+{
+	enum { ROUNDS = 3000 };
+	enum storage_result result = ping();
+
+	for (int i = 0; i < ROUNDS && result != wanted; i++) {
+		loop_run(world.loop, 10);
+		result = ping();
+	}
+	ck_assert_result(result, wanted);
+}
+
+static long kept(void)
+{
+	return number("SELECT count(*) FROM messages");
+}
+
+#define OTHER_SESSIONS                                                                             \
+	"FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+/* And waits until they are gone. */
+#define END_OTHER_SESSIONS "SELECT pg_terminate_backend(pid, 20000) " OTHER_SESSIONS
+#define BLOCKED_SESSIONS   "SELECT count(*) " OTHER_SESSIONS " AND wait_event_type = 'Lock'"
+
+/* For sessions that begin after it. A database cannot be closed from within. */
+static void alter_database(const char *what)
+{
+	PGconn *outside = PQconnectdb(getenv("TEST_POSTGRES_URL"));
+	char sql[512];
+
+	snprintf(sql, sizeof(sql), "ALTER DATABASE %s %s", world.database.place, what);
+	run_sql_on(outside, sql);
+	PQfinish(outside);
+}
+
+static void alter_database_and_end_sessions(const char *what)
+{
+	alter_database(what);
+	run_sql(END_OTHER_SESSIONS);
+}
+
+static void put_ok(struct sample *s)
+{
+	ck_assert_result(put(s), STORAGE_OK);
+}
+
+static void put_all(struct sample *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		put_begin(world.store, &list[i]);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(run_until(world.loop, &list[i].answered), "%zu of %zu", i, count);
+}
+
+/* ---- fixtures ---- */
+
+static char url[2048]; /* what a test opens its store with, when it is not the database's own */
+
+static void reopen_with(const char *more)
+{
+	snprintf(url, sizeof(url), "%s %s", world.database.url, more);
+	world.settings.url = url;
+	world_reopen();
+}
+
+static void setup(void)
+{
+	world_begin(&test_postgres);
+	world.settings.connect_timeout_ms = 1000;
+	world.settings.statement_timeout_ms = 2000;
+	session = PQconnectdb(world.database.url);
+	world_open();
+}
+
+static void teardown(void)
+{
+	PQfinish(session);
+	world_end();
+}
+
+/* To where the test's session is connected, in TCP or by a socket in the file system. */
+static void begin_relay(void)
+{
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+
+	if (PQhost(session)[0] == '/') {
+		snprintf(local.sun_path, sizeof(local.sun_path), "%s/.s.PGSQL.%s", PQhost(session),
+			PQport(session));
+		relay = relay_begin((struct sockaddr *)&local, sizeof(local));
+	} else {
+		getpeername(PQsocket(session), (struct sockaddr *)&peer, &len);
+		relay = relay_begin((struct sockaddr *)&peer, len);
+	}
+}
+
+static void setup_relay(void)
+{
+	char place[64];
+
+	setup();
+	begin_relay();
+	snprintf(place, sizeof(place), "host=127.0.0.1 port=%u", relay_port(relay));
+	reopen_with(place);
+}
+
+static void teardown_relay(void)
+{
+	relay_end(&relay);
+	teardown();
+}
+
+/* ---- without a server ---- */
+
+static const struct {
+	const char *url, *says;
+} wrong_urls[] = {
+	{ "hst=localhost dbname=mail", "hst" },
+	{ "postgresql://localhost/mail?sslmod=require", "sslmod" },
+	{ "postgresql://[::1/mail", "]" },
+	{ "host=a,b port=1,2,3", "port" },
+	{ "host=localhost port=http", "port" },
+	{ "host=localhost port=65536", "port" },
+	{ "host=a,b hostaddr=127.0.0.1", "hostaddr" },
+};
+
+START_TEST(wrong_url_is_refused_at_once)
+{
+	struct storage_settings set = { .url = wrong_urls[_i].url,
+		.connect_timeout_ms = 1,
+		.statement_timeout_ms = 1,
+		.connections = 1,
+		.batch_messages = 1 };
+	struct loop *loop = loop_new();
+	struct storage *st = NULL;
+	char *error = NULL;
+
+	ck_assert_int_eq(storage_open(&set, loop, &st, &error), -1);
+	ck_assert_ptr_null(st);
+	ck_assert_msg(strstr(error, wrong_urls[_i].says) != NULL, "%s", error);
+	free(error);
+	loop_free(&loop);
+}
+END_TEST
+
+START_TEST(settings_that_cannot_work_are_refused)
+{
+	struct storage_settings set = { .url = "host=localhost",
+		.connect_timeout_ms = 1,
+		.statement_timeout_ms = 0,
+		.connections = 1,
+		.batch_messages = 1 };
+	struct loop *loop = loop_new();
+	struct storage *st = NULL;
+	char *error = NULL;
+
+	ck_assert_int_eq(storage_open(&set, loop, &st, &error), -1);
+	ck_assert_msg(strstr(error, "statement_timeout") != NULL, "%s", error);
+	free(error);
+	loop_free(&loop);
+}
+END_TEST
+
+START_TEST(urls_and_keyword_strings_are_told_from_others)
+{
+	ck_assert(pg_conninfo_is("postgresql:///mail"));
+	ck_assert(pg_conninfo_is("postgres://a,b/mail?target_session_attrs=any"));
+	ck_assert(pg_conninfo_is("dbname=mail"));
+	ck_assert(pg_conninfo_is("service = mail"));
+	ck_assert(!pg_conninfo_is("sqlite:///var/mail.db?mode=rw"));
+	ck_assert(!pg_conninfo_is("sqlite:/var/a=b.db"));
+	ck_assert(!pg_conninfo_is("mysql://localhost/mail?a=b"));
+	ck_assert(!pg_conninfo_is("mail.db"));
+}
+END_TEST
+
+START_TEST(sqlstates_say_whose_trouble_it_is)
+{
+	ck_assert_int_eq(pg_trouble_of("22021"), PG_TROUBLE_MESSAGE);
+	ck_assert_int_eq(pg_trouble_of("23505"), PG_TROUBLE_MESSAGE);
+	ck_assert_int_eq(pg_trouble_of("54000"), PG_TROUBLE_MESSAGE);
+	ck_assert_int_eq(pg_trouble_of("40P01"), PG_TROUBLE_CONFLICT);
+	ck_assert_int_eq(pg_trouble_of("53100"), PG_TROUBLE_FULL);
+	ck_assert_int_eq(pg_trouble_of("53300"), PG_TROUBLE_SERVER);
+	ck_assert_int_eq(pg_trouble_of("42P01"), PG_TROUBLE_SERVER);
+	ck_assert_int_eq(pg_trouble_of("57014"), PG_TROUBLE_SERVER);
+	ck_assert_int_eq(pg_trouble_of(PG_READ_ONLY), PG_TROUBLE_SERVER);
+	ck_assert_int_eq(pg_trouble_of(""), PG_TROUBLE_SERVER);
+}
+END_TEST
+
+/* ---- links that come and go ---- */
+
+START_TEST(absent_database_is_unavailable_at_once_and_found_when_it_comes)
+{
+	struct sample *list = samples_new(3);
+
+	alter_database_and_end_sessions("ALLOW_CONNECTIONS false");
+	world_reopen();
+	ck_assert_result(put(&list[0]), STORAGE_UNAVAILABLE);
+	uint64_t before_ms = loop_now_ms(world.loop);
+	ck_assert_result(put(&list[1]), STORAGE_UNAVAILABLE);
+	ck_assert_uint_lt(loop_now_ms(world.loop) - before_ms, world.settings.connect_timeout_ms);
+	ck_assert_result(ping(), STORAGE_UNAVAILABLE);
+	alter_database_and_end_sessions("ALLOW_CONNECTIONS true");
+	wait_for_ping(STORAGE_OK);
+	put_ok(&list[2]);
+	ck_assert_int_eq(kept(), 1);
+	free(list);
+}
+END_TEST
+
+START_TEST(short_absence_is_waited_out)
+{
+	struct sample *s = sample_new();
+
+	world.settings.connect_timeout_ms = world.settings.statement_timeout_ms = 20000;
+	alter_database_and_end_sessions("ALLOW_CONNECTIONS false");
+	world_reopen();
+	put_begin(world.store, s);
+	for (int i = 0; i < 20; i++)
+		loop_run(world.loop, 10);
+	ck_assert(!s->answered);
+	alter_database_and_end_sessions("ALLOW_CONNECTIONS true");
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_OK);
+	free(s);
+}
+END_TEST
+
+START_TEST(host_that_never_answers_is_passed_over)
+{
+	struct sample *s = sample_new();
+	char hosts[512];
+	unsigned silent_port;
+	int silent = listen_somewhere(&silent_port);
+
+	snprintf(hosts, sizeof(hosts), "host='127.0.0.1,%s' port='%u,%s'", PQhost(session),
+		silent_port, PQport(session));
+	world.settings.connect_timeout_ms = 300;
+	reopen_with(hosts);
+	wait_for_ping(STORAGE_OK);
+	put_ok(s);
+	close(silent);
+	free(s);
+}
+END_TEST
+
+/* In the first rounds names are looked up, then a server is waited for that says nothing. */
+START_TEST(store_may_be_closed_while_it_connects)
+{
+	char place[64];
+	unsigned silent_port;
+	int silent = listen_somewhere(&silent_port);
+
+	snprintf(place, sizeof(place), "host=localhost port=%u", silent_port);
+	reopen_with(place);
+	for (int i = 0; i < _i; i++)
+		loop_run(world.loop, 10);
+	storage_close(&world.store);
+	close(silent);
+}
+END_TEST
+
+START_TEST(named_host_is_looked_up)
+{
+	struct sample *s = sample_new();
+	char place[64];
+
+	snprintf(place, sizeof(place), "host=localhost port=%u", relay_port(relay));
+	reopen_with(place);
+	put_ok(s);
+	free(s);
+}
+END_TEST
+
+START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
+{
+	struct sample *first = sample_new();
+	put_ok(first);
+	struct sample *s = sample_new(), *retry = sample_retry_of(s);
+
+	run_sql("BEGIN; LOCK TABLE messages");
+	put_begin(world.store, s);
+	wait_for_number(BLOCKED_SESSIONS, 1);
+	run_sql(END_OTHER_SESSIONS);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNCERTAIN);
+	run_sql("COMMIT");
+	wait_for_ping(STORAGE_OK);
+	put_ok(retry);
+	ck_assert_int_eq(kept(), 2);
+	free(first);
+	free(s);
+	free(retry);
+}
+END_TEST
+
+START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
+{
+	struct sample *s = sample_new(), *retry = sample_retry_of(s);
+
+	wait_for_ping(STORAGE_OK);
+	relay_mute(relay, true);
+	put_begin(world.store, s);
+	wait_for_number("SELECT count(*) FROM messages", 1);
+	ck_assert(!s->answered);
+	relay_cut(relay);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNCERTAIN);
+	relay_mute(relay, false);
+	wait_for_ping(STORAGE_OK);
+	ck_assert_result(put(retry), STORAGE_DUPLICATE);
+	ck_assert_mem_eq(&retry->put.id, &s->message.id, sizeof(retry->put.id));
+	ck_assert_int_eq(kept(), 1);
+	free(s);
+	free(retry);
+}
+END_TEST
+
+START_TEST(server_that_hangs_is_given_up_in_time)
+{
+	struct sample *s = sample_new(), *after = sample_new();
+
+	wait_for_ping(STORAGE_OK);
+	relay_mute(relay, true);
+	uint64_t before_ms = loop_now_ms(world.loop);
+	ck_assert_result(put(s), STORAGE_UNCERTAIN);
+	ck_assert_uint_ge(loop_now_ms(world.loop) - before_ms, world.settings.statement_timeout_ms);
+	relay_mute(relay, false);
+	wait_for_ping(STORAGE_OK);
+	put_ok(after);
+	free(s);
+	free(after);
+}
+END_TEST
+
+START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
+{
+	enum { LARGE = 25 << 20 };
+	struct sample *s = sample_new();
+	char *large = calloc(1, LARGE);
+
+	s->message.raw = (struct slice){ large, LARGE };
+	wait_for_ping(STORAGE_OK);
+	relay_stall(relay, true);
+	put_begin(world.store, s);
+	for (int i = 0; i < 10; i++)
+		loop_run(world.loop, 10);
+	ck_assert(!s->answered);
+	relay_cut(relay);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	ck_assert_int_eq(kept(), 0);
+	free(large);
+	free(s);
+}
+END_TEST
+
+/* ---- what the server says ---- */
+
+START_TEST(lock_that_is_held_too_long_is_unavailable_and_leaves_nobody_waiting)
+{
+	struct sample *s = sample_new(), *retry = sample_retry_of(s);
+
+	wait_for_ping(STORAGE_OK);
+	run_sql("BEGIN; LOCK TABLE messages");
+	ck_assert_result(put(s), STORAGE_UNAVAILABLE);
+	ck_assert_int_eq(number(BLOCKED_SESSIONS), 0);
+	run_sql("COMMIT");
+	ck_assert_int_eq(kept(), 0);
+	put_ok(retry);
+	free(s);
+	free(retry);
+}
+END_TEST
+
+START_TEST(two_hundred_puts_at_once_need_few_commits)
+{
+	enum { COUNT = 200 };
+	struct sample *list = samples_new(COUNT);
+
+	wait_for_ping(STORAGE_OK);
+	put_all(list, COUNT);
+	ck_assert_int_eq(kept(), COUNT);
+	ck_assert_int_le(number("SELECT count(DISTINCT xmin::text) FROM messages"), 5);
+	free(list);
+}
+END_TEST
+
+/* Else two instances that hold the same keys could wait for each other. */
+START_TEST(batch_locks_its_keys_in_order)
+{
+	enum { COUNT = 50 };
+	struct sample *list = samples_new(COUNT);
+
+	for (size_t i = 0; i < COUNT; i++)
+		list[i].message.key[0] = (uint8_t)(i * 37);
+	wait_for_ping(STORAGE_OK);
+	put_all(list, COUNT);
+	ck_assert_int_eq(number("SELECT count(DISTINCT xmin::text) FROM message_keys"), 1);
+	ck_assert_int_eq(number("SELECT (array_agg(digest ORDER BY ctid) ="
+				" array_agg(digest ORDER BY digest))::int FROM message_keys"),
+		1);
+	free(list);
+}
+END_TEST
+
+static void count_ping(struct storage_ping *op, enum storage_result result)
+{
+	++*(unsigned *)op->data;
+}
+
+START_TEST(puts_and_reads_take_turns)
+{
+	enum { COUNT = 20 };
+	struct sample *list = samples_new(COUNT), *one = sample_new();
+	struct storage_ping pings[COUNT];
+	unsigned answered = 0;
+
+	world.settings.connections = world.settings.batch_messages = 1;
+	reopen_with("");
+	for (size_t i = 0; i < COUNT; i++)
+		put_begin(world.store, &list[i]);
+	ck_assert_result(ping(), STORAGE_OK);
+	ck_assert_msg(!list[COUNT - 1].answered, "a read had to wait for all puts");
+	ck_assert(run_until(world.loop, &list[COUNT - 1].answered));
+	for (size_t i = 0; i < COUNT; i++) {
+		pings[i] = (struct storage_ping){ .done = count_ping, .data = &answered };
+		storage_ping(world.store, &pings[i]);
+	}
+	put_ok(one);
+	ck_assert_msg(answered < COUNT, "a put had to wait for all reads");
+	while (answered < COUNT)
+		loop_run(world.loop, 10);
+	free(list);
+	free(one);
+}
+END_TEST
+
+/* Makes the server raise, for a message whose HELO is such a word, that SQLSTATE. */
+static void raise_sqlstates(const char *when)
+{
+	char sql[1024];
+
+	snprintf(sql, sizeof(sql),
+		"CREATE SEQUENCE raised;"
+		"CREATE FUNCTION raise() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+		" IF new.client_helo ~ '^[0-9A-Z]{5}$' AND NOT (new.client_helo = '40001' AND"
+		"  nextval('raised') > 2) THEN"
+		"  RAISE EXCEPTION 'as the test wants' USING ERRCODE = new.client_helo;"
+		" END IF; RETURN new; END $$;"
+		"CREATE CONSTRAINT TRIGGER raise AFTER INSERT ON messages %s"
+		" FOR EACH ROW EXECUTE FUNCTION raise()",
+		when);
+	run_sql(sql);
+}
+
+static const struct {
+	const char *sqlstate;
+	enum storage_result result;
+} raised[] = {
+	{ "22021", STORAGE_UNAVAILABLE }, /* what the envelope says is kept, and raises it again */
+	{ "40001", STORAGE_OK },          /* the third time */
+	{ "40P01", STORAGE_UNAVAILABLE }, /* each time */
+	{ "42P01", STORAGE_UNAVAILABLE },
+	{ "53100", STORAGE_FULL },
+	{ "53200", STORAGE_UNAVAILABLE },
+	{ "57014", STORAGE_UNAVAILABLE },
+	{ "58030", STORAGE_UNAVAILABLE },
+	{ "XX000", STORAGE_UNAVAILABLE },
+};
+
+START_TEST(sqlstate_decides_the_result)
+{
+	struct sample *s = sample_new(), *after = sample_new();
+
+	raise_sqlstates("");
+	s->envelope.client_helo = raised[_i].sqlstate;
+	ck_assert_result(put(s), raised[_i].result);
+	put_ok(after);
+	ck_assert_int_eq(kept(), 1 + (raised[_i].result == STORAGE_OK));
+	free(s);
+	free(after);
+}
+END_TEST
+
+START_TEST(message_that_fails_at_the_commit_harms_no_other)
+{
+	enum { COUNT = 20, BAD = 7 };
+	struct sample *list = samples_new(COUNT);
+
+	raise_sqlstates("DEFERRABLE INITIALLY DEFERRED");
+	list[BAD].envelope.client_helo = "23514";
+	wait_for_ping(STORAGE_OK);
+	put_all(list, COUNT);
+	for (size_t i = 0; i < COUNT; i++)
+		ck_assert_result(list[i].result, i == BAD ? STORAGE_UNAVAILABLE : STORAGE_OK);
+	ck_assert_int_eq(kept(), COUNT - 1);
+	free(list);
+}
+END_TEST
+
+START_TEST(message_the_database_does_not_take_is_kept_bare)
+{
+	struct sample *s = sample_new();
+
+	run_sql("ALTER TABLE messages ADD CHECK (subject <> 'poison')");
+	s->mime.subject = "poison";
+	put_ok(s);
+	ck_assert_int_eq(number("SELECT count(*) FROM messages JOIN message_raw USING (id)"
+				" WHERE subject IS NULL AND parse_status = 'failed'"
+				" AND 'storage' = ANY (defects) AND length(raw) = size"),
+		1);
+	ck_assert_int_eq(number("SELECT count(*) FROM message_parts"), 0);
+	free(s);
+}
+END_TEST
+
+START_TEST(read_only_server_is_unavailable_until_it_is_not)
+{
+	struct sample *list = samples_new(2);
+
+	wait_for_ping(STORAGE_OK);
+	alter_database_and_end_sessions("SET default_transaction_read_only = on");
+	wait_for_ping(STORAGE_UNAVAILABLE);
+	ck_assert_result(put(&list[0]), STORAGE_UNAVAILABLE);
+	alter_database_and_end_sessions("RESET default_transaction_read_only");
+	wait_for_ping(STORAGE_OK);
+	put_ok(&list[1]);
+	ck_assert_int_eq(kept(), 1);
+	free(list);
+}
+END_TEST
+
+/* As after a failover, when what was the primary takes no writes any more. */
+START_TEST(read_only_error_makes_the_link_look_for_the_primary)
+{
+	struct sample *list = samples_new(2);
+
+	alter_database_and_end_sessions("SET default_transaction_read_only = on");
+	world.settings.connections = 1;
+	reopen_with("target_session_attrs=any");
+	ck_assert_result(put(&list[0]), STORAGE_UNAVAILABLE);
+	alter_database("RESET default_transaction_read_only");
+	put_ok(&list[1]);
+	free(list);
+}
+END_TEST
+
+START_TEST(lazy_commits_of_the_database_are_not_ours)
+{
+	struct sample *s = sample_new();
+
+	alter_database_and_end_sessions("SET synchronous_commit = off");
+	run_sql("CREATE TABLE seen (setting text);"
+		"CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+		" INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN new;"
+		" END $$;"
+		"CREATE TRIGGER see BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION see()");
+	wait_for_ping(STORAGE_OK);
+	put_ok(s);
+	ck_assert_int_eq(number("SELECT count(*) FROM seen WHERE setting = 'on'"), 1);
+	free(s);
+}
+END_TEST
+
+static Suite *suite_of_its_own(void)
+{
+	Suite *suite = suite_create("postgres, by itself");
+	TCase *tc = tcase_create("by itself");
+
+	tcase_add_loop_test(
+		tc, wrong_url_is_refused_at_once, 0, sizeof(wrong_urls) / sizeof(wrong_urls[0]));
+	tcase_add_test(tc, settings_that_cannot_work_are_refused);
+	tcase_add_test(tc, urls_and_keyword_strings_are_told_from_others);
+	tcase_add_test(tc, sqlstates_say_whose_trouble_it_is);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
+
+static TCase *server_tcase(Suite *suite, const char *name, void (*begin)(void), void (*end)(void))
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_set_tags(tc, "server");
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, begin, end);
+	suite_add_tcase(suite, tc);
+	return tc;
+}
+
+static Suite *suite_with_server(void)
+{
+	Suite *suite = suite_create("postgres, with a server");
+	TCase *tc = server_tcase(suite, "direct", setup, teardown);
+	TCase *relayed = server_tcase(suite, "relayed", setup_relay, teardown_relay);
+
+	tcase_add_test(tc, absent_database_is_unavailable_at_once_and_found_when_it_comes);
+	tcase_add_test(tc, short_absence_is_waited_out);
+	tcase_add_test(tc, host_that_never_answers_is_passed_over);
+	tcase_add_loop_test(tc, store_may_be_closed_while_it_connects, 0, 6);
+	tcase_add_test(tc, ended_session_is_replaced_and_the_retry_kept_once);
+	tcase_add_test(tc, lock_that_is_held_too_long_is_unavailable_and_leaves_nobody_waiting);
+	tcase_add_test(tc, two_hundred_puts_at_once_need_few_commits);
+	tcase_add_test(tc, batch_locks_its_keys_in_order);
+	tcase_add_test(tc, puts_and_reads_take_turns);
+	tcase_add_loop_test(tc, sqlstate_decides_the_result, 0, sizeof(raised) / sizeof(raised[0]));
+	tcase_add_test(tc, message_that_fails_at_the_commit_harms_no_other);
+	tcase_add_test(tc, message_the_database_does_not_take_is_kept_bare);
+	tcase_add_test(tc, read_only_server_is_unavailable_until_it_is_not);
+	tcase_add_test(tc, read_only_error_makes_the_link_look_for_the_primary);
+	tcase_add_test(tc, lazy_commits_of_the_database_are_not_ours);
+	tcase_add_test(relayed, commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate);
+	tcase_add_test(relayed, named_host_is_looked_up);
+	tcase_add_test(relayed, server_that_hangs_is_given_up_in_time);
+	tcase_add_test(relayed, message_cut_off_while_it_is_sent_is_unavailable);
+	return suite;
+}
+
+int main(void)
+{
+	SRunner *sr = srunner_create(suite_of_its_own());
+
+	if (getenv("TEST_POSTGRES_URL") != NULL)
+		srunner_add_suite(sr, suite_with_server());
+	else
+		puts("check_postgres: skipped what needs a server: TEST_POSTGRES_URL is not set");
+	srunner_run_all(sr, CK_ENV);
+	int failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
