@@ -9,8 +9,8 @@ PY      := /usr/bin/python3
 
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
-	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev curl
-TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 sqlite3 \
+	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev curl sqlite3
+TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 \
 	python3-pytest python3-requests python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 

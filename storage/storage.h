@@ -97,7 +97,7 @@ struct storage_record {
 	uint8_t sha256[SHA256_BYTES];
 	const char *envelope_sender;
 	const char *envelope_recipients_json; /* this and the other _json: JSON text */
-	const char *queue_id, *client_address, *client_hostname, *client_helo;
+	const char *orig_recipient, *queue_id, *client_address, *client_hostname, *client_helo;
 	const char *message_id, *in_reply_to, *references_json, *subject;
 	bool has_date;
 	int64_t date_us;

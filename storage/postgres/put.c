@@ -17,9 +17,9 @@ static const char put_sql[] =
 	" INSERT INTO messages (id, tenant, received_at, envelope_sender, envelope_recipients,"
 	"  queue_id, client_address, client_hostname, client_helo, message_id, in_reply_to, refs,"
 	"  date, subject, from_address, from_name, addresses, headers, text, html, size, sha256,"
-	"  parse_status, defects)"
+	"  parse_status, defects, orig_recipient)"
 	" SELECT id, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,"
-	"  $20, $21, $22, $23, $24, $25 FROM fresh"
+	"  $20, $21, $22, $23, $24, $25, $28 FROM fresh"
 	"), bytes AS ("
 	" INSERT INTO message_raw (id, raw) SELECT id, $26 FROM fresh"
 	"), parts AS ("
@@ -42,7 +42,7 @@ static const Oid put_types[] = {
 	PG_TEXT, PG_TEXT, PG_TEXT,                       /* $15: subject, from */
 	PG_JSONB, PG_JSONB, PG_TEXT, PG_TEXT,            /* $18: addresses … html */
 	PG_INT8, PG_BYTEA, PG_TEXT, PG_TEXT_ARRAY,       /* $22: size … defects */
-	PG_BYTEA, PG_JSON                                /* $26: raw, parts */
+	PG_BYTEA, PG_JSON, PG_TEXT                       /* $26: raw, parts, orig_recipient */
 };
 
 enum { PUT_PARAMS = sizeof(put_types) / sizeof(put_types[0]) };
@@ -200,6 +200,7 @@ static void put_fill(struct pg_params *p, const struct pg_work *work)
 	add_defects(p, work);
 	pg_params_bytes(p, m->raw);
 	pg_params_text(p, parts_json(p->arena, derived));
+	pg_params_text(p, text(p, work, m->envelope->orig_recipient));
 	assert(p->count == PUT_PARAMS);
 	mime_message_free(&nothing);
 }

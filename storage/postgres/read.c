@@ -36,6 +36,7 @@ enum {
 	GET_PARSE_STATUS,
 	GET_DEFECTS,
 	GET_PARTS,
+	GET_ORIG_RECIPIENT,
 };
 
 static const char get_sql[] =
@@ -49,7 +50,7 @@ static const char get_sql[] =
 	"   'content_id', content_id, 'charset', charset, 'encoding', encoding, 'size', part.size,"
 	"   'sha256', encode(part.sha256, 'hex'), 'is_attachment', is_attachment) ORDER BY n), "
 	"'[]')"
-	"  FROM message_parts part WHERE part.id = message.id)"
+	"  FROM message_parts part WHERE part.id = message.id), orig_recipient"
 	" FROM messages message WHERE tenant = $1 AND id = $2";
 
 static void get_fill(struct pg_params *p, const struct pg_work *work)
@@ -73,6 +74,7 @@ static struct storage_record record_of(const PGresult *row, const struct storage
 		.size = strtoull(column(row, GET_SIZE), NULL, 10),
 		.envelope_sender = column(row, GET_SENDER),
 		.envelope_recipients_json = column(row, GET_RECIPIENTS),
+		.orig_recipient = column(row, GET_ORIG_RECIPIENT),
 		.queue_id = column(row, GET_QUEUE_ID),
 		.client_address = column(row, GET_CLIENT_ADDRESS),
 		.client_hostname = column(row, GET_CLIENT_HOSTNAME),

@@ -22,7 +22,7 @@ const char *const sqlite_read_statements[] = {
 		"select tenant, " RECEIVED_US ", size, sha256, envelope_sender,"
 		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
 		" message_id, in_reply_to, refs, subject, " DATE_US ", addresses, headers, text,"
-		" html, " PARTS_JSON ", parse_status, defects"
+		" html, " PARTS_JSON ", parse_status, defects, orig_recipient"
 		" from messages where id = ?1 and tenant = ?2",
 	[FIND_RAW] = "select raw from message_raw where id = ?1"
 		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
@@ -67,6 +67,7 @@ static const struct storage_record *record(
 	r->parts_json = text(stmt, arena, 19);
 	r->parse_status = text(stmt, arena, 20);
 	r->defects_json = text(stmt, arena, 21);
+	r->orig_recipient = text(stmt, arena, 22);
 	return r;
 }
 

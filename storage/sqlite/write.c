@@ -46,9 +46,9 @@ const char *const sqlite_write_statements[] = {
 		"insert into messages (id, tenant, received_at, envelope_sender,"
 		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
 		" message_id, in_reply_to, refs, date, subject, from_address, from_name, addresses,"
-		" headers, text, html, size, sha256, parse_status, defects) values (?1, ?2, ?3, ?4,"
-		" ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
-		" ?22, ?23, ?24)",
+		" headers, text, html, size, sha256, parse_status, defects, orig_recipient)"
+		" values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
+		" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
 	[INSERT_RAW] = "insert into message_raw (id, raw) values (?1, ?2)",
 	[INSERT_PART] =
 		"insert into message_parts (id, n, path, content_type, filename, disposition,"
@@ -105,6 +105,7 @@ static void bind_envelope(sqlite3_stmt *stmt, const struct envelope *env)
 	bind_text(stmt, 7, env->client_address);
 	bind_text(stmt, 8, env->client_hostname);
 	bind_text(stmt, 9, env->client_helo);
+	bind_text(stmt, 25, env->orig_recipient);
 }
 
 static void bind_derived(sqlite3_stmt *stmt, const struct mime_message *mime)

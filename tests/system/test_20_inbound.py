@@ -113,6 +113,13 @@ def test_envelope_headers(server):
                    "helo": "helo.example.org"}}
 
 
+def test_recipient_before_aliases(server):
+    envelope = envelope_of(server, message(), {"X-Original-Recipient": "bob@example.com",
+                                               "X-Original-Orig-Recipient": "sales@example.com"})
+    assert envelope["recipients"] == ["bob@example.com"]
+    assert envelope["orig_recipient"] == "sales@example.com"
+
+
 def test_repeated_recipients(server):
     answer = server.send_raw(http_request(message(), [
         "X-Original-Sender: s@example.org", "X-Original-Recipient: a@example.com",

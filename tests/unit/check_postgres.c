@@ -11,13 +11,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* h2o keeps a few buffers for every thread that ran a loop, and a thread that ends leaves them. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:h2o_mem_alloc_recycle";
-}
-
 /* ---- a session of the test's own, beside the store's ---- */
 
 static PGconn *session;

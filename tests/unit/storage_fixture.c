@@ -172,6 +172,7 @@ static void sample_init(struct sample *s)
 		.client_address = "2001:db8::1",
 		.client_hostname = "mx.example.org",
 		.client_helo = AWKWARD,
+		.orig_recipient = AWKWARD,
 	};
 	s->mime = (struct mime_message){
 		.status = MIME_DEGRADED,

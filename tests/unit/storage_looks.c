@@ -62,6 +62,7 @@ static void looks_like_envelope_of(const struct storage_record *r, const struct 
 	assert_text("queue_id", r->queue_id, s->envelope.queue_id);
 	assert_text("client_address", r->client_address, s->envelope.client_address);
 	assert_text("client_hostname", r->client_hostname, s->envelope.client_hostname);
+	assert_text("orig_recipient", r->orig_recipient, s->envelope.orig_recipient);
 	assert_text("client_helo", r->client_helo, s->envelope.client_helo);
 }
 

@@ -52,6 +52,8 @@ static void add_envelope(struct buf *b, const struct storage_record *rec)
 	buf_json_begin(b, '{');
 	add_string(b, "sender", rec->envelope_sender);
 	add_raw(b, "recipients", rec->envelope_recipients_json);
+	if (rec->orig_recipient != NULL)
+		add_string(b, "orig_recipient", rec->orig_recipient);
 	add_string(b, "queue_id", rec->queue_id);
 	buf_json_key(b, "client");
 	buf_json_begin(b, '{');

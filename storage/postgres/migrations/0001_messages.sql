@@ -10,6 +10,7 @@ CREATE TABLE messages (
 	received_at         timestamptz NOT NULL,
 	envelope_sender     text NOT NULL, -- '' is the null sender
 	envelope_recipients text[] NOT NULL,
+	orig_recipient      text, -- before aliases and the like, where the MTA said it
 	queue_id            text,
 	client_address      inet,
 	client_hostname     text,

@@ -9,6 +9,7 @@ create table messages (
 	received_at         text not null,
 	envelope_sender     text not null, -- '' is the null sender
 	envelope_recipients text not null check (json_valid(envelope_recipients)),
+	orig_recipient      text,
 	queue_id            text,
 	client_address      text,
 	client_hostname     text,
