@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/internal.h"
-#include "lib/utf8.h"
 
 #include <string.h>
 
@@ -136,7 +135,7 @@ void mime_body_add(
 	body->found = true;
 	buf_init(&converted, 2 * body->text.max_bytes); /* the line ends will shrink */
 	mime_to_utf8(w, charset, decoded, &converted);
-	struct slice text = { converted.len > 0 ? converted.base : "", converted.len };
+	struct slice text = mime_text_of(&converted);
 	if (text.len >= 3 && memcmp(text.base, bom, 3) == 0) {
 		text.base += 3;
 		text.len -= 3;
@@ -156,8 +155,7 @@ const char *mime_body_finish(struct mime_work *w, struct mime_body *body)
 	bool changed = false;
 
 	if (body->found) {
-		text = utf8_clean(w->arena, body->text.len > 0 ? body->text.base : "",
-			body->text.len, max, &changed);
+		text = mime_clean(w, mime_text_of(&body->text), max, &changed);
 		if (body->text.truncated || (changed && body->text.len > max))
 			mime_note(w, DEFECT_LIMIT_TEXT);
 	}

@@ -122,6 +122,13 @@ static bool is_utf8(struct slice s)
 	return true;
 }
 
+char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool *changed_r)
+{
+	if (text.len <= max_bytes && memchr(text.base, '\0', text.len) == NULL && is_utf8(text))
+		return arena_strndup(w->arena, text.base, text.len);
+	return utf8_clean(w->arena, text.base, text.len, max_bytes, changed_r);
+}
+
 static void guess(struct slice bytes, struct buf *out)
 {
 	if (is_utf8(bytes))

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/internal.h"
-#include "lib/utf8.h"
 
 #include <gmime/gmime.h>
 #include <string.h>
@@ -32,7 +31,7 @@ static const char *clean_id(struct mime_work *w, struct slice id)
 {
 	buf_clear(&w->text);
 	mime_header_to_utf8(w, id, &w->text);
-	return utf8_clean(w->arena, w->text.base, w->text.len, w->text.len * 3, NULL);
+	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
 }
 
 /* The first id, or the whole value when it has no brackets and can be one. */

@@ -58,14 +58,22 @@ static inline void mime_note(struct mime_work *w, enum mime_defect defect)
 	w->defects |= UINT64_C(1) << defect;
 }
 
+/* What a buffer holds; its base may be NULL while it is empty. */
+static inline struct slice mime_text_of(const struct buf *buf)
+{
+	return (struct slice){ buf->len > 0 ? buf->base : "", buf->len };
+}
+
 /* charset.c */
 
 /* Appends `bytes` as UTF-8. `label` may be empty (then it is US-ASCII, RFC 2045, 5.2). What the label
  * does not explain is guessed, UTF-8 before windows-1252, and noted. The result may still hold NUL
- * and malformed UTF-8: it goes through utf8_clean() at the end. */
+ * and malformed UTF-8: it goes through mime_clean() at the end. */
 void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out);
 /* Raw 8-bit text of a header: UTF-8 (RFC 6532) or else windows-1252, which is noted. */
 void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out);
+/* utf8_clean(), sooner done where nothing is to clean. */
+char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool *changed_r);
 /* As much as fits, where buf_add() would leave out everything. */
 void mime_add_some(struct buf *buf, const char *p, size_t len);
 

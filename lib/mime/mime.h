@@ -22,7 +22,7 @@
 /* Over header_bytes, header_fields, parts or depth the message is not parsed: MIME_FAILED. Over the
  * others the surplus is cut, and that is a defect. */
 struct mime_limits {
-	size_t header_bytes;  /* of the top header section */
+	size_t header_bytes;  /* of one header section, the top one or a part's */
 	size_t header_fields; /* header lines of all parts together, folded ones counted once */
 	size_t parts;         /* leaves, containers and attached messages together */
 	size_t depth;         /* multiparts and attached messages inside one another */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/internal.h"
-#include "lib/utf8.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -164,8 +163,8 @@ static const char *join_pieces(struct mime_work *w, struct pieces *p)
 			unquote(&p->piece[i], &w->word);
 	}
 	buf_clear(&w->text);
-	mime_to_utf8(w, charset, (struct slice){ w->word.base, w->word.len }, &w->text);
-	return utf8_clean(w->arena, w->text.base, w->text.len, w->text.len * 3, NULL);
+	mime_to_utf8(w, charset, mime_text_of(&w->word), &w->text);
+	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
 }
 
 const char *mime_param(struct mime_work *w, struct slice value, const char *name)
@@ -189,7 +188,7 @@ const char *mime_param(struct mime_work *w, struct slice value, const char *name
 			struct buf text;
 			buf_init(&text, value.len);
 			unquote(&param, &text);
-			plain = mime_header_text(w, (struct slice){ text.base, text.len });
+			plain = mime_header_text(w, mime_text_of(&text));
 			buf_deinit(&text);
 		}
 	}
@@ -208,7 +207,7 @@ const char *mime_token(struct mime_work *w, struct slice value)
 		end++;
 	if (end == start)
 		return NULL;
-	token = utf8_clean(w->arena, value.base + start, end - start, MAX_TOKEN, NULL);
+	token = mime_clean(w, (struct slice){ value.base + start, end - start }, MAX_TOKEN, NULL);
 	for (char *p = token; *p != '\0'; p++)
 		*p = (unsigned char)*p < 0x20 || *p == 0x7f ? '_'
 							    : (char)tolower((unsigned char)*p);
@@ -260,7 +259,7 @@ const char *mime_safe_filename(struct mime_work *w, const char *name)
 		mime_note(w, DEFECT_BAD_FILENAME);
 	if (*safe == '\0')
 		return NULL;
-	safe = utf8_clean(w->arena, safe, strlen(safe), w->limits->filename_bytes, &cut);
+	safe = mime_clean(w, slice_str(safe), w->limits->filename_bytes, &cut);
 	if (cut)
 		mime_note(w, DEFECT_LIMIT_FILENAME);
 	return *safe != '\0' ? safe : NULL;

@@ -301,8 +301,7 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 	decode_part(walk->w, raw, part, &decoded);
 	if (decoded.truncated)
 		body->text.truncated = true;
-	mime_body_add(walk->w, body, slice_str(part->charset),
-		(struct slice){ decoded.len > 0 ? decoded.base : "", decoded.len });
+	mime_body_add(walk->w, body, slice_str(part->charset), mime_text_of(&decoded));
 	buf_deinit(&decoded);
 }
 

@@ -6,8 +6,9 @@
  *   GMime would take seconds and hundreds of megabytes for what fits into one message.
  * - a masked copy for GMime: only Content-Type and Content-Transfer-Encoding keep their names, for
  *   structure needs no others. Unmasked, GMime would read the address fields of attached messages
- *   with a reader that calls itself for each nested group (and so takes the stack), and would keep
- *   every charset name that it meets for the rest of the process' life.
+ *   with a reader that calls itself for each nested group (and so takes the stack), take quadratic
+ *   time for unclosed encoded words, and keep every charset name that it meets for the rest of the
+ *   process' life.
  * - the extent of attached messages, which GMime does not tell. */
 #include "lib/mime/internal.h"
 

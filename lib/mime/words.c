@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/decode.h"
 #include "lib/mime/internal.h"
-#include "lib/utf8.h"
 
 #include <string.h>
 
@@ -14,32 +13,49 @@ static bool is_wsp(char c)
 	return c == ' ' || c == '\t';
 }
 
+static size_t printable_run(struct slice s, size_t at)
+{
+	size_t i = at;
+
+	while (i < s.len && ((unsigned char)s.base[i] >= ' ' || s.base[i] == '\t') &&
+		s.base[i] != 0x7f)
+		i++;
+	return i - at;
+}
+
+/* Length of the line end at `at` when a blank follows it, else 0. */
+static size_t fold_length(struct slice s, size_t at)
+{
+	size_t len = s.base[at] == '\r' ? 2 : 1;
+
+	if (at + len >= s.len || s.base[at + len - 1] != '\n' || !is_wsp(s.base[at + len]))
+		return 0;
+	return len;
+}
+
 /* Unfolding is taking out the line ends that a blank follows (RFC 5322, 2.2.3). All other control
  * characters, NUL among them, become spaces: they have no meaning in a header, and would have one
  * wherever the value is shown. */
 struct slice mime_unfold(struct mime_work *w, struct slice value)
 {
+	size_t at = 0;
+
 	value = slice_trim(value);
 	buf_clear(&w->line);
-	for (size_t i = 0, start = 0; i <= value.len; i++) {
-		unsigned char c = i < value.len ? (unsigned char)value.base[i] : 0;
-		if (i < value.len && (c >= 0x20 || c == '\t') && c != 0x7f)
-			continue;
-		mime_add_some(&w->line, value.base + start, i - start);
-		start = i + 1;
-		if (i == value.len)
+	while (at < value.len) {
+		size_t run = printable_run(value, at);
+		mime_add_some(&w->line, value.base + at, run);
+		at += run;
+		if (at == value.len)
 			break;
-		bool crlf = c == '\r' && i + 1 < value.len && value.base[i + 1] == '\n';
-		size_t next = i + (crlf ? 2 : 1);
-		if ((crlf || c == '\n') && next < value.len && is_wsp(value.base[next])) {
-			start = next;
-			i = next - 1;
-			continue;
+		size_t fold = fold_length(value, at);
+		if (fold == 0) {
+			mime_note(w, DEFECT_HEADER_CONTROL);
+			buf_putc(&w->line, ' ');
 		}
-		mime_note(w, DEFECT_HEADER_CONTROL);
-		buf_putc(&w->line, ' ');
+		at += fold > 0 ? fold : 1;
 	}
-	return slice_trim((struct slice){ w->line.len > 0 ? w->line.base : "", w->line.len });
+	return slice_trim(mime_text_of(&w->line));
 }
 
 /* An encoded word (RFC 2047, section 2), taken apart. */
@@ -149,7 +165,7 @@ static size_t decode_run(struct mime_work *w, struct slice s, struct buf *out)
 	buf_clear(&w->word);
 	while (word_parse((struct slice){ s.base + at, s.len - at }, &word)) {
 		if (done > 0 && !slice_ieq(charset, word.charset)) {
-			mime_to_utf8(w, charset, (struct slice){ w->word.base, w->word.len }, out);
+			mime_to_utf8(w, charset, mime_text_of(&w->word), out);
 			buf_clear(&w->word);
 		}
 		charset = word.charset;
@@ -162,7 +178,7 @@ static size_t decode_run(struct mime_work *w, struct slice s, struct buf *out)
 			at++;
 	}
 	if (w->word.len > 0)
-		mime_to_utf8(w, charset, (struct slice){ w->word.base, w->word.len }, out);
+		mime_to_utf8(w, charset, mime_text_of(&w->word), out);
 	return done;
 }
 
@@ -227,9 +243,7 @@ const char *mime_header_text(struct mime_work *w, struct slice value)
 		return arena_strndup(w->arena, value.base, value.len);
 	buf_clear(&w->text);
 	decode_words(w, value, &w->text);
-	if (w->text.len == 0)
-		return "";
 	blank_controls(w, &w->text);
-	struct slice text = slice_trim((struct slice){ w->text.base, w->text.len });
-	return utf8_clean(w->arena, text.base, text.len, text.len * 3, NULL);
+	struct slice text = slice_trim(mime_text_of(&w->text));
+	return mime_clean(w, text, text.len * 3, NULL);
 }
