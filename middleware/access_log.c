@@ -13,6 +13,8 @@ static void log_access(h2o_logger_t *self, h2o_req_t *req)
 	if (!log_begin(&line, level, "request"))
 		return;
 	log_slice(&line, "request_id", r->id);
+	log_slice(&line, "trace_id", r->log.trace_id);
+	log_slice(&line, "parent_id", r->log.parent_id);
 	log_slice(&line, "method", (struct slice){ req->input.method.base, req->input.method.len });
 	log_str(&line, "route", r->route != NULL ? r->route->pattern : "none");
 	log_int(&line, "status", req->res.status);

@@ -4,8 +4,10 @@
 static middleware_attach_fn *const chain[] = {
 	/* outermost first */
 	mw_request_id_attach, /* first: every log line and every error carries the id */
+	mw_trace_attach,      /* and the trace it belongs to */
 	mw_access_log_attach, /* sees every request's end, however it ended */
 	mw_errors_attach,     /* what h2o refuses by itself is answered in our shape */
+	mw_framing_attach,    /* nothing is done with what could be read in two ways */
 	mw_router_attach,     /* which route: the links below ask it what they must do */
 	mw_drain_attach,      /* before anything that costs */
 	mw_auth_attach,       /* who is asking */

@@ -12,7 +12,7 @@
 struct chain_settings {
 	const struct route *routes; /* ends with a route whose pattern is NULL */
 	const struct auth *auth;
-	const atomic_bool *draining;
+	const atomic_int *drain_phase; /* enum drain_phase */
 	bool access_log;
 };
 
@@ -21,7 +21,7 @@ void chain_attach(h2o_pathconf_t *path, const struct chain_settings *set);
 
 typedef void middleware_attach_fn(h2o_pathconf_t *path, const struct chain_settings *set);
 
-middleware_attach_fn mw_request_id_attach, mw_access_log_attach, mw_errors_attach, mw_router_attach,
-	mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
+middleware_attach_fn mw_request_id_attach, mw_trace_attach, mw_access_log_attach, mw_errors_attach,
+	mw_router_attach, mw_framing_attach, mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
 
 #endif

@@ -49,7 +49,7 @@ static void on_setup_ostream(h2o_filter_t *self, h2o_req_t *req, h2o_ostream_t *
 		buf_init(&body, 4096);
 		r->log.error = explain(req->res.status);
 		respond_header(r, "x-mail-status",
-			respond_error_body(&body, r, req->res.status, r->log.error, NULL));
+			respond_error_body_of_h2o(&body, r, req->res.status, r->log.error));
 		respond_header(r, "content-type", "application/json");
 		swap->super.do_send = send_ours;
 		swap->body = h2o_strdup(&req->pool, body.base, body.len);

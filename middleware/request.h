@@ -39,8 +39,10 @@ struct request {
 	const struct principal *who;       /* NULL before auth, and on routes that ask for none */
 	bool answered;                     /* by us; what h2o answers by itself is rewritten */
 	int64_t started_us;
-	struct { /* for the log line; 0 or NULL where it does not apply */
+	bool is_first; /* on its connection */
+	struct {       /* for the log line; 0 or NULL where it does not apply */
 		const char *error;
+		struct slice trace_id, parent_id; /* of the caller's traceparent */
 		const char *message_id;
 		const char *parse_status;
 		int64_t parse_us, store_us;

@@ -25,6 +25,8 @@ static const struct error_kind {
 	{ 507, "Insufficient Storage", "STORAGE_ERROR", true, "4.3.1" },
 };
 
+static const struct error_kind malformed = { 400, "Bad Request", "BAD_REQUEST", true, "4.3.5" };
+
 /* Every status that is used is in the table; a new one must be entered there. */
 static const struct error_kind *kind_of(int status)
 {
@@ -72,11 +74,9 @@ void respond_bytes(struct request *r, const char *content_type, struct slice byt
 	send_body(r, 200, "OK", content_type, bytes);
 }
 
-const char *respond_error_body(struct buf *body, const struct request *r, int status,
+static void add_error(struct buf *body, const struct request *r, const struct error_kind *kind,
 	const char *message, const char *details)
 {
-	const struct error_kind *kind = kind_of(status);
-
 	buf_json_begin(body, '{');
 	buf_json_key(body, "error");
 	buf_json_bool(body, true);
@@ -95,20 +95,39 @@ const char *respond_error_body(struct buf *body, const struct request *r, int st
 	buf_json_key(body, "enhanced_status");
 	buf_json_string(body, kind->enhanced);
 	buf_json_end(body, '}');
+}
+
+const char *respond_error_body_of_h2o(
+	struct buf *body, const struct request *r, int status, const char *message)
+{
+	const struct error_kind *kind = status == 400 ? &malformed : kind_of(status);
+
+	add_error(body, r, kind, message, NULL);
 	return kind->enhanced;
 }
 
-void respond_error(struct request *r, int status, const char *message, const char *details)
+static void respond_kind(
+	struct request *r, const struct error_kind *kind, const char *message, const char *details)
 {
 	struct buf body;
 
 	buf_init(&body, MAX_ERROR_BYTES);
-	const char *enhanced = respond_error_body(&body, r, status, message, details);
+	add_error(&body, r, kind, message, details);
 	r->log.error = h2o_strdup(&r->h2o->pool, message, SIZE_MAX).base;
-	respond_header(r, "x-mail-status", enhanced);
-	send_body(r, status, kind_of(status)->reason, "application/json",
+	respond_header(r, "x-mail-status", kind->enhanced);
+	send_body(r, kind->status, kind->reason, "application/json",
 		(struct slice){ body.base, body.len });
 	buf_deinit(&body);
+}
+
+void respond_error(struct request *r, int status, const char *message, const char *details)
+{
+	respond_kind(r, kind_of(status), message, details);
+}
+
+void respond_malformed(struct request *r, const char *message)
+{
+	respond_kind(r, &malformed, message, NULL);
 }
 
 void respond_unavailable(struct request *r, const char *message, unsigned retry_after_s)

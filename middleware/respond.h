@@ -18,11 +18,15 @@ void respond_bytes(struct request *r, const char *content_type, struct slice byt
 /* `message` is one sentence for people; `details` JSON text or NULL. 503 and 429 carry Retry-After:
  * `retry_after_s`, at least 1. For 401, 405 and the rest see the functions below. */
 void respond_error(struct request *r, int status, const char *message, const char *details);
+/* 400 for a request that is broken as HTTP, not as mail: some proxy's or client's mistake, so unlike
+ * other 400s it says that the mail may be tried again. */
+void respond_malformed(struct request *r, const char *message);
 void respond_unavailable(struct request *r, const char *message, unsigned retry_after_s);
 
-/* The JSON of an error as respond_error would send it, and its X-Mail-Status. */
-const char *respond_error_body(struct buf *body, const struct request *r, int status,
-	const char *message, const char *details);
+/* Writes the JSON of an error and gives back its X-Mail-Status, for an answer that h2o sends by
+ * itself: a 400 is then a malformed request. */
+const char *respond_error_body_of_h2o(
+	struct buf *body, const struct request *r, int status, const char *message);
 
 /* Adds a header to the answer that is to come; `value` is copied. `name` in lower case. */
 void respond_header(struct request *r, const char *name, const char *value);

@@ -70,6 +70,7 @@ static const cyaml_schema_field_t fields[] = {
 	TEXT(struct config, metrics_path),
 	TEXT(struct config, metrics_namespace),
 	UINT(struct config, shutdown_timeout),
+	UINT(struct config, drain_delay),
 	CYAML_FIELD_MAPPING("storage", CYAML_FLAG_DEFAULT, struct config, storage, storage_fields),
 	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_DEFAULT, struct config, limits, limits_fields),
 	CYAML_FIELD_MAPPING("log", CYAML_FLAG_DEFAULT, struct config, log, log_fields),

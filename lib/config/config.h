@@ -32,7 +32,7 @@ struct config {
 	uint32_t metrics_port;
 	char *metrics_path;
 	char *metrics_namespace;
-	uint32_t shutdown_timeout;
+	uint32_t shutdown_timeout, drain_delay;
 	struct config_storage {
 		char *url; /* never "": config_load puts sqlite://<data_dir>/mail.db in */
 		bool migrate;

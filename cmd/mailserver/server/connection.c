@@ -6,12 +6,17 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-enum { LINGER_MS = 5000 };
+enum {
+	LINGER_MS = 5000,
+	/* While draining, an idle connection is left open so long: a request may be on its way. */
+	DRAIN_IDLE_MS = 1000,
+};
 
 struct connection {
 	h2o_linklist_t link;
 	struct worker *worker;
 	h2o_socket_t *sock; /* NULL once h2o closed it */
+	bool used;          /* a request was answered on it */
 	bool in_request;    /* a handler has it, or its answer is on its way */
 	bool reading;       /* bytes of a request that is not complete were seen */
 	uint64_t since_ms;  /* when it began to wait, or to read */
@@ -102,8 +107,12 @@ static void sweep_one(struct connection *c, uint64_t now_ms)
 	if (reading && !c->reading)
 		c->since_ms = now_ms;
 	c->reading = reading;
-	uint64_t limit_s = reading ? config->read_timeout : config->idle_timeout;
-	if (now_ms - c->since_ms >= limit_s * 1000 || (c->worker->draining && !reading))
+	uint64_t limit_ms = 1000 *
+			    (uint64_t)(reading ? config->read_timeout : config->idle_timeout);
+	bool left_alone = c->worker->draining && !reading &&
+			  now_ms - c->worker->draining_since_ms >= DRAIN_IDLE_MS &&
+			  now_ms - c->since_ms >= DRAIN_IDLE_MS;
+	if (left_alone || now_ms - c->since_ms >= limit_ms)
 		connection_cut(c);
 }
 
@@ -128,6 +137,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 {
 	struct connection *c = connection_of(req);
 
+	request_of(req)->is_first = !c->used;
 	c->in_request = true;
 	atomic_fetch_add_explicit(&c->worker->active_requests, 1, memory_order_relaxed);
 	return -1;
@@ -140,6 +150,7 @@ static void on_request_end(h2o_logger_t *self, h2o_req_t *req)
 	if (c->in_request)
 		atomic_fetch_sub_explicit(&c->worker->active_requests, 1, memory_order_relaxed);
 	c->in_request = false;
+	c->used = true;
 	c->reading = false;
 	c->since_ms = loop_now_ms(c->worker->loop);
 }

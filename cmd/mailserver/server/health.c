@@ -3,6 +3,7 @@
 #include "cmd/mailserver/server/routes.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/version.h"
+#include "middleware/drain.h"
 #include "middleware/respond.h"
 
 enum { MAX_ANSWER_BYTES = 4096, PING_FRESH_US = 500000 };
@@ -44,6 +45,11 @@ static void health_check(struct request *r, health_answer_fn *answer)
 		.began_us = now_us(),
 	};
 	storage_ping(w->storage, &op->ping);
+}
+
+static bool is_shutting_down(const struct server *s)
+{
+	return atomic_load_explicit(&s->drain_phase, memory_order_relaxed) != DRAIN_SERVING;
 }
 
 static void add_uptime(struct buf *b, const char *key, const struct server *s)
@@ -116,7 +122,7 @@ static void answer_ready(struct request *r, const struct worker_ping *ping)
 
 void health_ready_get(struct request *r)
 {
-	if (atomic_load_explicit(&worker_of(r)->server->draining, memory_order_relaxed))
+	if (is_shutting_down(worker_of(r)->server))
 		respond_state(r, 503, "draining");
 	else
 		health_check(r, answer_ready);
@@ -138,7 +144,7 @@ void counters_get(struct request *r)
 	else
 		buf_json_raw(&body, NULL);
 	buf_json_key(&body, "shutting_down");
-	buf_json_bool(&body, atomic_load_explicit(&s->draining, memory_order_relaxed));
+	buf_json_bool(&body, is_shutting_down(s));
 	buf_json_key(&body, "start_time");
 	buf_json_time(&body, s->started_us, 0);
 	buf_json_key(&body, "total_bytes");

@@ -6,6 +6,7 @@
 #include "lib/log.h"
 #include "lib/version.h"
 #include "middleware/chain.h"
+#include "middleware/drain.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -122,7 +123,7 @@ static void setup_http(struct server *s)
 	struct chain_settings chain = {
 		.routes = routes,
 		.auth = &s->auth,
-		.draining = &s->draining,
+		.drain_phase = &s->drain_phase,
 		.access_log = true,
 	};
 
@@ -224,21 +225,46 @@ static bool migrate(const struct server *s, bool *give_up_r)
 	return false;
 }
 
-static bool workers_done(const struct server *s)
+static bool is_end(int signal)
 {
-	return atomic_load(&s->running_workers) == 0;
+	return signal == SIGTERM || signal == SIGINT;
 }
 
-/* From the first signal on. True when everything in flight was finished in time. */
+/* The next signal, or 0 when that time has come. */
+static int wait_until(const sigset_t *signals, int64_t until_us)
+{
+	int64_t left_us = until_us - now_us();
+
+	if (left_us <= 0)
+		return 0;
+	struct timespec wait = { left_us / 1000000, left_us % 1000000 * 1000 };
+	int signal = sigtimedwait(signals, NULL, &wait);
+	return signal > 0 ? signal : 0;
+}
+
+/* Load balancers look at /health/ready every few seconds: until they have seen it, all is served. */
+static void leave(struct server *s, const sigset_t *signals)
+{
+	int64_t until_us = now_us() + (int64_t)s->config->drain_delay * 1000000;
+
+	atomic_store(&s->drain_phase, DRAIN_LEAVING);
+	if (s->config->drain_delay > 0)
+		log_say(LOG_INFO, "not ready any more; draining begins in %u s",
+			s->config->drain_delay);
+	while (now_us() < until_us && !is_end(wait_until(signals, until_us)))
+		;
+}
+
+/* True when everything in flight was finished in time. */
 static bool drain(struct server *s, const sigset_t *signals)
 {
 	int64_t began_us = now_us(), next_report_us = began_us + PROGRESS_S * 1000000;
 	int64_t deadline_us = began_us + (int64_t)s->config->shutdown_timeout * 1000000;
 
-	atomic_store(&s->draining, true);
+	atomic_store(&s->drain_phase, DRAIN_DRAINING);
 	for (unsigned i = 0; i < s->worker_count; i++)
 		worker_drain(&s->workers[i]);
-	while (!workers_done(s)) {
+	while (atomic_load(&s->running_workers) > 0) {
 		int64_t now = now_us();
 		if (now >= deadline_us)
 			return false;
@@ -248,10 +274,8 @@ static bool drain(struct server *s, const sigset_t *signals)
 				atomic_load(&s->connections));
 			next_report_us += PROGRESS_S * 1000000;
 		}
-		int64_t until = next_report_us < deadline_us ? next_report_us : deadline_us;
-		struct timespec wait = { (until - now) / 1000000, (until - now) % 1000000 * 1000 };
-		int signal = sigtimedwait(signals, NULL, &wait);
-		if (signal == SIGTERM || signal == SIGINT) {
+		if (is_end(wait_until(signals,
+			    next_report_us < deadline_us ? next_report_us : deadline_us))) {
 			log_say(LOG_WARNING, "a second signal: not waiting any longer");
 			return false;
 		}
@@ -267,12 +291,13 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 	log_say(LOG_INFO, "mailserver %s is up: %u workers, storage %s", mailserver_version,
 		s->worker_count, storage_backend(s->workers[0].storage));
 
-	for (int signal = 0; signal != SIGTERM && signal != SIGINT && !*give_up_r;) {
+	for (int signal = 0; !is_end(signal) && !*give_up_r;) {
 		struct timespec wait = { MIGRATE_RETRY_S, 0 };
 		signal = migrated ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &wait);
 		if (signal == -1 && errno == EAGAIN)
 			migrated = migrate(s, give_up_r);
 	}
+	leave(s, signals);
 	log_say(LOG_INFO, "draining: no new connections, finishing what is in flight");
 }
 

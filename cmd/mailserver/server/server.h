@@ -26,7 +26,7 @@ struct server {
 	struct worker *workers;
 	unsigned worker_count;
 	int64_t started_us;
-	atomic_bool draining;
+	atomic_int drain_phase;      /* enum drain_phase */
 	atomic_uint connections;     /* open ones, of all workers */
 	atomic_uint running_workers; /* a worker that leaves its loop wakes the main thread */
 	pthread_t main_thread;

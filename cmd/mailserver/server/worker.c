@@ -81,6 +81,7 @@ static void close_listeners(struct worker *w)
 static void begin_drain(struct worker *w)
 {
 	w->draining = true;
+	w->draining_since_ms = loop_now_ms(w->loop);
 	/* Who is in the queue already was promised an answer by the kernel. */
 	for (unsigned i = 0; i < w->listener_count; i++) {
 		h2o_socket_t *sock;

@@ -35,6 +35,7 @@ struct worker {
 	h2o_timeout_t handler_timeout;
 	struct worker_ping last_ping;
 	bool draining;
+	uint64_t draining_since_ms;
 	/* Written by this thread, read by all. */
 	atomic_uint_fast64_t emails, bytes, active_requests;
 	atomic_int_fast64_t last_received_us;
