@@ -41,14 +41,14 @@ class Mailserver:
     """`settings` are merged over a small working configuration; a value of None removes a key."""
 
     def __init__(self, settings=None, storage_url=None, args=(), env=None, preexec=None,
-                 folder=None, inherit=()):
+                 folder=None, inherit=(), binary=BINARY):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mailserver-"))
         self.owns_folder = folder is None
         self.port = free_port()
         self.database = self.folder / "mail.db"
         self.storage_url = storage_url or f"sqlite://{self.database}"
         self.args, self.env, self.preexec = list(args), env or {}, preexec
-        self.inherit = inherit
+        self.inherit, self.binary = inherit, binary
         self.settings = {
             "port": self.port,
             "listen": ["127.0.0.1"],
@@ -81,7 +81,7 @@ class Mailserver:
         env.update(self.env)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "server", "-c", str(config), *self.args], stdin=subprocess.DEVNULL,
+                [self.binary, "server", "-c", str(config), *self.args], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, env=env, preexec_fn=self.preexec, cwd=self.folder,
                 pass_fds=self.inherit)
         return self
