@@ -109,11 +109,11 @@ static void on_writable(h2o_socket_t *sock, const char *err)
 struct loop_fd *loop_fd_open(
 	struct loop *loop, int fd, void (*cb)(void *data, unsigned ready), void *data)
 {
-	struct loop_fd *w = h2o_mem_alloc(sizeof(*w));
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* h2o closes what it is given */
 
 	if (copy == -1)
-		h2o_fatal("no descriptor left to watch a connection with");
+		return NULL;
+	struct loop_fd *w = h2o_mem_alloc(sizeof(*w));
 	*w = (struct loop_fd){ .cb = cb, .data = data };
 	w->sock = h2o_evloop_socket_create(loop->h2o, copy, H2O_SOCKET_FLAG_DONT_READ);
 	w->sock->data = w;

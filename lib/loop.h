@@ -47,7 +47,8 @@ struct loop_fd;
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 
-/* Watches a duplicate of `fd`, which stays the caller's. Nothing is reported before loop_fd_want. */
+/* Watches a duplicate of `fd`, which stays the caller's. Nothing is reported before loop_fd_want.
+ * NULL, with errno, when the process has no descriptor left for the duplicate. */
 struct loop_fd *loop_fd_open(
 	struct loop *loop, int fd, void (*cb)(void *data, unsigned ready), void *data);
 /* What to report from now on; reading until told otherwise, writing once. */

@@ -121,12 +121,18 @@ static void set_state(struct pg_link *link, enum state state, const char *reason
 		link->user->changed(link->user);
 }
 
-/* libpq may put another socket, even of the same number, in place of the one it had. */
-static void watch(struct pg_link *link, unsigned events)
+/* libpq may put another socket, even of the same number, in place of the one it had. False when the
+ * link was lost over it. */
+static bool watch(struct pg_link *link, unsigned events)
 {
 	loop_fd_close(&link->watch);
 	link->watch = loop_fd_open(link->user->loop, PQsocket(link->pg), on_ready, link);
+	if (link->watch == NULL) {
+		lost(link, "this process has no descriptor left for it");
+		return false;
+	}
 	loop_fd_want(link->watch, events);
+	return true;
 }
 
 /* --- one pipeline, out --- */
@@ -316,7 +322,8 @@ static void on_notice(void *data, const PGresult *res)
 
 static void check(struct pg_link *link)
 {
-	watch(link, LOOP_READ);
+	if (!watch(link, LOOP_READ))
+		return;
 	begin_pipeline(link);
 	set_state(link, CHECKING, NULL);
 	end_pipeline(link,

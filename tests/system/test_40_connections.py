@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Connections: limits, timeouts, clients that go away, large bodies that spill to files."""
 import concurrent.futures
+import contextlib
 import pathlib
+import resource
 import socket
 import sqlite3
 import time
@@ -158,3 +160,19 @@ def test_same_message_from_32_clients_at_once_is_one(server):
     assert [a.status_code for a in answers] == [200] * 32
     assert len({a.json()["id"] for a in answers}) == 1
     assert sum(not a.json()["duplicate"] for a in answers) == 1
+
+
+def test_running_out_of_descriptors_is_survived(launch, postgres):
+    def few_descriptors():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    server = launch(storage_url=postgres.url(postgres.create_database()), preexec=few_descriptors)
+    assert server.post(message(), headers={"Connection": "close"}).status_code == 200
+    with contextlib.ExitStack() as held:
+        for _ in range(60):
+            held.enter_context(connect(server))
+        wait_for(lambda: any("cannot accept" in e["event"] for e in server.events()), "the limit")
+        postgres.stop(mode="immediate")  # its links now want new descriptors, and there are none
+        postgres.start()
+    wait_for(lambda: server.post(message(), headers={"Connection": "close"}).status_code == 200,
+             "mail to be taken again")

@@ -61,7 +61,10 @@ static void on_close(void *data)
 	shutdown(c->linger_fd, SHUT_WR);
 	c->linger_until_ms = loop_now_ms(c->worker->loop) + LINGER_MS;
 	c->linger = loop_fd_open(c->worker->loop, c->linger_fd, on_linger, c);
-	loop_fd_want(c->linger, LOOP_READ);
+	if (c->linger == NULL)
+		connection_free(c);
+	else
+		loop_fd_want(c->linger, LOOP_READ);
 }
 
 void connection_open(struct worker *w, h2o_socket_t *sock)
