@@ -18,6 +18,8 @@ void respond_bytes(struct request *r, const char *content_type, struct slice byt
 /* `message` is one sentence for people; `details` JSON text or NULL. 503 and 429 carry Retry-After:
  * `retry_after_s`, at least 1. For 401, 405 and the rest see the functions below. */
 void respond_error(struct request *r, int status, const char *message, const char *details);
+/* 429: `per_minute` is the limit that was met; `retry_ns` is rounded up to seconds. */
+void respond_limited(struct request *r, uint32_t per_minute, uint64_t retry_ns);
 void respond_unavailable(struct request *r, const char *message, unsigned retry_after_s);
 
 /* The JSON of an error as respond_error would send it, and its X-Mail-Status. */
