@@ -10,7 +10,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-enum { BUCKETS = 64, THREADS = 4, ASKS = 20000 };
+enum { BUCKETS = 64, THREADS = 4, ASKS = 100000, SHARED_BURST = 250000 };
 
 static struct limiter *limiter;
 static const struct bucket_rate rate = { 60, 10 };
@@ -123,6 +123,7 @@ END_TEST
 
 struct asker {
 	pthread_t thread;
+	pthread_barrier_t *together;
 	unsigned taken;
 };
 
@@ -132,27 +133,35 @@ static void *ask(void *arg)
 	struct bucket_state state;
 	char text[32];
 
-	for (unsigned i = 0; i < ASKS; i++) {
-		if (limiter_take(limiter, slice_str("shared"), (struct bucket_rate){ 1, 30000 }, 0,
-			    1, &state) == BUCKET_TAKEN)
+	pthread_barrier_wait(asker->together);
+	for (unsigned i = 0; i < ASKS; i++)
+		if (limiter_take(limiter, slice_str("shared"),
+			    (struct bucket_rate){ 1, SHARED_BURST }, 0, 1, &state) == BUCKET_TAKEN)
 			asker->taken++;
+	pthread_barrier_wait(asker->together);
+	/* And names that come and go, so that tables change under each other. */
+	for (unsigned i = 0; i < ASKS / 10; i++)
 		limiter_take(limiter, numbered(text, sizeof(text), i % 500), rate, i, 1, &state);
-	}
 	return NULL;
 }
 
 START_TEST(threads_share_a_bucket_exactly)
 {
-	struct asker askers[THREADS] = { { .taken = 0 } };
+	struct asker askers[THREADS];
+	pthread_barrier_t together;
 	unsigned taken = 0;
 
-	for (int i = 0; i < THREADS; i++)
+	pthread_barrier_init(&together, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++) {
+		askers[i] = (struct asker){ .together = &together };
 		pthread_create(&askers[i].thread, NULL, ask, &askers[i]);
+	}
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(askers[i].thread, NULL);
 		taken += askers[i].taken;
 	}
-	ck_assert_uint_eq(taken, 30000);
+	pthread_barrier_destroy(&together);
+	ck_assert_uint_eq(taken, SHARED_BURST);
 }
 END_TEST
 
