@@ -9,12 +9,13 @@ PY      := /usr/bin/python3
 
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
-	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev curl sqlite3
-TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 \
+	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev \
+	libhiredis-dev curl sqlite3
+TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	python3-pytest python3-requests python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 
-PKGS     := libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1
+PKGS     := libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1 hiredis
 PKG_INC  := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 PKG_LIB  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wvla -Wundef -Wformat=2 \
@@ -71,6 +72,7 @@ $(B)/%.o: %.cc Makefile
 
 # Files that are compiled into the binary by .incbin, which -MMD does not see.
 $(B)/lib/config/embedded.o: schemas/config.schema.json
+$(B)/lib/redis/shared_bucket.o: lib/redis/bucket.lua
 $(B)/storage/postgres/migrations.o: $(wildcard storage/postgres/migrations/*.sql)
 $(B)/storage/sqlite/migrations.o: $(wildcard storage/sqlite/migrations/*.sql)
 $(B)/lib/version.o: CPPFLAGS += -DCOMMIT='"$(COMMIT)"'

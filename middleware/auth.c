@@ -2,11 +2,13 @@
 /* auth.c - who is asking: a bearer token (RFC 6750, 2.1), or the token alone */
 #include "middleware/auth.h"
 #include "middleware/chain.h"
+#include "middleware/rate_limit.h"
 #include "middleware/respond.h"
 
 struct mw_auth {
 	h2o_handler_t super;
 	const struct auth *auth;
+	const struct rate_limits *limits;
 };
 
 static struct slice token_of(struct slice authorization)
@@ -60,6 +62,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		respond_unauthorized(r, "Missing authorization header");
 		break;
 	case AUTH_INVALID:
+		auth_limit_note(((struct mw_auth *)self)->limits, r);
 		respond_unauthorized(r, "Invalid authorization token");
 		break;
 	case AUTH_SCOPE:
@@ -75,4 +78,5 @@ void mw_auth_attach(h2o_pathconf_t *path, const struct chain_settings *set)
 
 	self->super.on_req = on_req;
 	self->auth = set->auth;
+	self->limits = set->limits;
 }

@@ -10,7 +10,9 @@ static middleware_attach_fn *const chain[] = {
 	mw_framing_attach,    /* nothing is done with what could be read in two ways */
 	mw_router_attach,     /* which route: the links below ask it what they must do */
 	mw_drain_attach,      /* before anything that costs */
+	mw_auth_limit_attach, /* before a token is looked at: who guesses is not told any more */
 	mw_auth_attach,       /* who is asking */
+	mw_rate_limit_attach, /* by token, so only for those we know */
 	mw_dispatch_attach,   /* the handler */
 };
 

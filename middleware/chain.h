@@ -7,12 +7,14 @@
 #define MIDDLEWARE_CHAIN_H
 
 #include "middleware/auth.h"
+#include "middleware/rate_limit.h"
 #include "middleware/request.h"
 
 struct chain_settings {
 	const struct route *routes; /* ends with a route whose pattern is NULL */
 	const struct auth *auth;
 	const atomic_int *drain_phase; /* enum drain_phase */
+	const struct rate_limits *limits;
 	bool access_log;
 };
 
@@ -22,6 +24,7 @@ void chain_attach(h2o_pathconf_t *path, const struct chain_settings *set);
 typedef void middleware_attach_fn(h2o_pathconf_t *path, const struct chain_settings *set);
 
 middleware_attach_fn mw_request_id_attach, mw_trace_attach, mw_access_log_attach, mw_errors_attach,
-	mw_router_attach, mw_framing_attach, mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
+	mw_router_attach, mw_framing_attach, mw_drain_attach, mw_auth_limit_attach, mw_auth_attach,
+	mw_rate_limit_attach, mw_dispatch_attach;
 
 #endif

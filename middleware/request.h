@@ -17,6 +17,7 @@ struct principal {
 	const char *name;
 	const char *tenant;
 	unsigned scopes;
+	uint32_t per_minute, burst; /* its own rate limit; 0: the usual one */
 };
 
 struct request;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "middleware/respond.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
-enum { MAX_ERROR_BYTES = 16 * 1024 };
+enum { MAX_ERROR_BYTES = 16 * 1024, NS_PER_S = 1000000000 };
 
 static const struct error_kind {
 	int status;
@@ -140,4 +141,18 @@ void respond_unavailable(struct request *r, const char *message, unsigned retry_
 	snprintf(details, sizeof(details), "{\"retry_after\":%u}", retry_after_s);
 	respond_header(r, "retry-after", seconds);
 	respond_error(r, 503, message, details);
+}
+
+void respond_limited(struct request *r, uint32_t per_minute, uint64_t retry_ns)
+{
+	uint64_t retry_after_s = (retry_ns + NS_PER_S - 1) / NS_PER_S;
+	char seconds[24], details[80];
+
+	if (retry_after_s == 0)
+		retry_after_s = 1;
+	snprintf(seconds, sizeof(seconds), "%" PRIu64, retry_after_s);
+	snprintf(details, sizeof(details), "{\"limit\":%" PRIu32 ",\"retry_after\":%" PRIu64 "}",
+		per_minute, retry_after_s);
+	respond_header(r, "retry-after", seconds);
+	respond_error(r, 429, "Rate limit exceeded", details);
 }

@@ -21,6 +21,8 @@ void respond_error(struct request *r, int status, const char *message, const cha
 /* 400 for a request that is broken as HTTP, not as mail: some proxy's or client's mistake, so unlike
  * other 400s it says that the mail may be tried again. */
 void respond_malformed(struct request *r, const char *message);
+/* 429: `per_minute` is the limit that was met; `retry_ns` is rounded up to seconds. */
+void respond_limited(struct request *r, uint32_t per_minute, uint64_t retry_ns);
 void respond_unavailable(struct request *r, const char *message, unsigned retry_after_s);
 
 /* Writes the JSON of an error and gives back its X-Mail-Status, for an answer that h2o sends by

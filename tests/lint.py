@@ -23,6 +23,7 @@ KEPT_TO = {
     "libpq-fe.h": "storage/postgres/",
     "sqlite3.h": "storage/sqlite/",
     "cyaml/": "lib/config/",
+    "hiredis/": "lib/redis/",
     "yaml.h": "lib/config/",
     "valijson/": "lib/config/",
 }

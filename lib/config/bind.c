@@ -39,6 +39,15 @@ static const cyaml_schema_field_t limits_fields[] = {
 	UINT(struct config_limits, filename_bytes),
 	UINT(struct config_limits, parse_cpu_ms),
 	UINT(struct config_limits, parse_threads),
+	UINT(struct config_limits, global_per_minute),
+	UINT(struct config_limits, in_flight_messages),
+	UINT(struct config_limits, in_flight_bytes),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t redis_fields[] = {
+	TEXT(struct config_redis, url),
+	UINT(struct config_redis, timeout_ms),
 	CYAML_FIELD_END,
 };
 
@@ -73,6 +82,7 @@ static const cyaml_schema_field_t fields[] = {
 	UINT(struct config, drain_delay),
 	CYAML_FIELD_MAPPING("storage", CYAML_FLAG_DEFAULT, struct config, storage, storage_fields),
 	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_DEFAULT, struct config, limits, limits_fields),
+	CYAML_FIELD_MAPPING("redis", CYAML_FLAG_DEFAULT, struct config, redis, redis_fields),
 	CYAML_FIELD_MAPPING("log", CYAML_FLAG_DEFAULT, struct config, log, log_fields),
 	CYAML_FIELD_END,
 };

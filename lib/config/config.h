@@ -51,8 +51,15 @@ struct config {
 		uint64_t text_bytes;
 		uint32_t filename_bytes;
 		uint32_t parse_cpu_ms;
-		uint32_t parse_threads; /* 0: one per core */
+		uint32_t parse_threads;     /* 0: one per core */
+		uint32_t global_per_minute; /* 0: none */
+		uint32_t in_flight_messages;
+		uint64_t in_flight_bytes;
 	} limits;
+	struct config_redis {
+		char *url; /* "": none */
+		uint32_t timeout_ms;
+	} redis;
 	struct config_log {
 		char *level;  /* "debug", "info", "warning" or "error" */
 		char *format; /* "auto" (text on a terminal, else JSON), "json" or "text" */

@@ -202,24 +202,24 @@ bool pg_conninfo_has_names(const struct pg_conninfo *info)
 	return false;
 }
 
-struct pg_lookup *pg_conninfo_look_up(
+struct lookup *pg_conninfo_look_up(
 	const struct pg_conninfo *info, struct loop *loop, void (*done)(void *data), void *data)
 {
 	struct slice *names = h2o_mem_alloc(info->host.count * sizeof(names[0]));
 
 	for (unsigned i = 0; i < info->host.count; i++)
 		names[i] = is_name(info, i) ? info->host.items[i] : (struct slice){ "", 0 };
-	struct pg_lookup *lookup = pg_lookup_begin(loop, names, info->host.count, done, data);
+	struct lookup *lookup = lookup_begin(loop, names, info->host.count, done, data);
 	free(names);
 	return lookup;
 }
 
-const char *pg_conninfo_unknown(const struct pg_conninfo *info, const struct pg_lookup *lookup)
+const char *pg_conninfo_unknown(const struct pg_conninfo *info, const struct lookup *lookup)
 {
 	for (unsigned i = 0; i < info->host.count; i++)
-		if (!is_name(info, i) || pg_lookup_found(lookup, i) != NULL)
+		if (!is_name(info, i) || lookup_found(lookup, i) != NULL)
 			return NULL;
-	return pg_lookup_error(lookup, 0);
+	return lookup_error(lookup, 0);
 }
 
 struct target { /* a host, or one of its addresses */
@@ -247,7 +247,7 @@ static void add_target(
 }
 
 static void list_targets(
-	struct targets *targets, const struct pg_conninfo *info, const struct pg_lookup *lookup)
+	struct targets *targets, const struct pg_conninfo *info, const struct lookup *lookup)
 {
 	char address[NI_MAXHOST];
 
@@ -260,8 +260,7 @@ static void list_targets(
 			add_target(targets, info, i, address);
 			continue;
 		}
-		for (const struct addrinfo *a = pg_lookup_found(lookup, i); a != NULL;
-			a = a->ai_next)
+		for (const struct addrinfo *a = lookup_found(lookup, i); a != NULL; a = a->ai_next)
 			if (getnameinfo(a->ai_addr, a->ai_addrlen, address, sizeof(address), NULL,
 				    0, NI_NUMERICHOST) == 0)
 				add_target(targets, info, i, address);
@@ -287,7 +286,7 @@ static void write_lists(struct targets *targets, unsigned first, struct buf list
 static void ignore_notice(void *data, const char *message) {}
 
 PGconn *pg_conninfo_start(
-	struct pg_conninfo *info, const struct pg_lookup *lookup, unsigned first_target)
+	struct pg_conninfo *info, const struct lookup *lookup, unsigned first_target)
 {
 	static const char *const names[LISTS] = { "host", "hostaddr", "port" };
 	struct pg_conninfo with = *info;

@@ -11,7 +11,7 @@
 #ifndef STORAGE_POSTGRES_CONNINFO_H
 #define STORAGE_POSTGRES_CONNINFO_H
 
-#include "storage/postgres/lookup.h"
+#include "lib/lookup.h"
 #include "storage/storage.h"
 
 #include <libpq-fe.h>
@@ -28,16 +28,16 @@ void pg_conninfo_free(struct pg_conninfo **info);
 /* Are there hosts that must be looked up before pg_conninfo_start(), which would wait for them? Not
  * seen are those that libpq takes from its environment or a service file. */
 bool pg_conninfo_has_names(const struct pg_conninfo *info);
-struct pg_lookup *pg_conninfo_look_up(
+struct lookup *pg_conninfo_look_up(
 	const struct pg_conninfo *info, struct loop *loop, void (*done)(void *data), void *data);
 /* Why there is nowhere to connect to, once looked up; NULL when there is. */
-const char *pg_conninfo_unknown(const struct pg_conninfo *info, const struct pg_lookup *lookup);
+const char *pg_conninfo_unknown(const struct pg_conninfo *info, const struct lookup *lookup);
 
 /* Begins to connect, to each address in turn from the first_target-th on (any number: they are
  * counted round). What PQconnectStartParams says; NULL when out of memory. The server's notices are
  * not printed. Without a lookup (NULL) libpq looks names up itself. */
 PGconn *pg_conninfo_start(
-	struct pg_conninfo *info, const struct pg_lookup *lookup, unsigned first_target);
+	struct pg_conninfo *info, const struct lookup *lookup, unsigned first_target);
 
 unsigned pg_conninfo_host_count(const struct pg_conninfo *info);
 /* Begins with that host, and waits: connect_timeout_ms at most. Connected, if PQstatus says so. The message of

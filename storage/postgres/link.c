@@ -30,7 +30,7 @@ struct pg_link {
 	struct pg_link_user *user;
 	unsigned number;
 	enum state state;
-	struct pg_lookup *lookup; /* of the hosts' names, before there is a connection */
+	struct lookup *lookup; /* of the hosts' names, before there is a connection */
 	PGconn *pg;
 	struct loop_fd *watch;
 	struct loop_timer timer;     /* DOWN: until the next attempt; else: until it is given up */
@@ -369,7 +369,7 @@ static void on_looked_up(void *data)
 		return;
 	}
 	start_connect(link);
-	pg_lookup_end(&link->lookup);
+	lookup_end(&link->lookup);
 }
 
 static void connect_anew(struct pg_link *link)
@@ -388,7 +388,7 @@ static void connect_anew(struct pg_link *link)
 
 static void disconnect(struct pg_link *link)
 {
-	pg_lookup_end(&link->lookup);
+	lookup_end(&link->lookup);
 	loop_fd_close(&link->watch);
 	PQfinish(link->pg);
 	link->pg = NULL;

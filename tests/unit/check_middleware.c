@@ -45,8 +45,8 @@ END_TEST
 START_TEST(tokens_are_known_by_digest_and_hold_scopes)
 {
 	struct auth_token tokens[2] = {
-		{ .principal = { "all", "default", SCOPE_ALL } },
-		{ .principal = { "mta", "acme", SCOPE_INGEST } },
+		{ .principal = { .name = "all", .tenant = "default", .scopes = SCOPE_ALL } },
+		{ .principal = { .name = "mta", .tenant = "acme", .scopes = SCOPE_INGEST } },
 	};
 	struct auth auth = { tokens, 2 };
 	const struct principal *who = NULL;

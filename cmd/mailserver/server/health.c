@@ -58,15 +58,39 @@ static void add_uptime(struct buf *b, const char *key, const struct server *s)
 	buf_printf(b, "%.3f", (double)(now_us() - s->started_us) / 1e6);
 }
 
+static void add_redis(struct buf *b, enum quota_backend redis, int64_t latency_us)
+{
+	buf_json_key(b, "redis");
+	buf_json_begin(b, '{');
+	buf_json_key(b, "status");
+	buf_json_string(b, redis == QUOTA_SHARED ? "up" : "down");
+	buf_json_key(b, "latency_ms");
+	if (redis == QUOTA_SHARED)
+		buf_printf(b, "%.3f", (double)latency_us / 1e3);
+	else
+		buf_json_raw(b, NULL);
+	buf_json_end(b, '}');
+}
+
+/* Without the database nothing works; without Redis everything does, with limits of its own. */
+static const char *health_word(bool storage_is_up, enum quota_backend redis)
+{
+	if (!storage_is_up)
+		return "unhealthy";
+	return redis == QUOTA_SHARED_DOWN ? "degraded" : "healthy";
+}
+
 static void answer_health(struct request *r, const struct worker_ping *ping)
 {
 	const struct worker *w = worker_of(r);
+	int64_t redis_us = 0;
+	enum quota_backend redis = quota_backend(w->quota, &redis_us);
 	struct buf body;
 
 	buf_init(&body, MAX_ANSWER_BYTES);
 	buf_json_begin(&body, '{');
 	buf_json_key(&body, "status");
-	buf_json_string(&body, ping->is_up ? "healthy" : "unhealthy");
+	buf_json_string(&body, health_word(ping->is_up, redis));
 	add_uptime(&body, "uptime", w->server);
 	buf_json_key(&body, "version");
 	buf_json_string(&body, mailserver_version);
@@ -83,6 +107,8 @@ static void answer_health(struct request *r, const struct worker_ping *ping)
 	buf_json_key(&body, "latency_ms");
 	buf_printf(&body, "%.3f", (double)ping->took_us / 1e3);
 	buf_json_end(&body, '}');
+	if (redis != QUOTA_LOCAL)
+		add_redis(&body, redis, redis_us);
 	buf_json_end(&body, '}');
 	buf_json_end(&body, '}');
 	respond_json(r, ping->is_up ? 200 : 503, &body);

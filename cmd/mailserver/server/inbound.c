@@ -24,6 +24,7 @@ struct inbound {
 	struct arena *arena;
 	struct parse_job job;
 	bool parsing, answered;
+	size_t bytes; /* counted as in flight */
 	h2o_timeout_entry_t timeout;
 	bool is_json;
 	const char *json_error; /* details; set when the body is no message */
@@ -267,6 +268,7 @@ static void inbound_dispose(void *p)
 	struct inbound *in = p;
 
 	assert(in->answered);
+	in_flight_end(&in->worker->server->in_flight, in->bytes);
 	mime_message_free(&in->job.mime);
 	arena_free(&in->arena);
 }
@@ -287,10 +289,15 @@ void inbound_post(struct request *r)
 		respond_error(r, 413, "The message is larger than limits.max_message_bytes", NULL);
 		return;
 	}
+	if (!in_flight_begin(&w->server->in_flight, req->entity.len)) {
+		respond_unavailable(r, "The server is overloaded", RETRY_AFTER_S);
+		return;
+	}
 	struct inbound *in = h2o_mem_alloc_shared(&req->pool, sizeof(*in), inbound_dispose);
 	*in = (struct inbound){
 		.r = r,
 		.worker = w,
+		.bytes = req->entity.len,
 		.arena = arena_new(),
 		.is_json = body_is_json(req),
 		.timeout.cb = on_timeout,

@@ -124,6 +124,7 @@ static void setup_http(struct server *s)
 		.routes = routes,
 		.auth = &s->auth,
 		.drain_phase = &s->drain_phase,
+		.limits = &s->limits.rates,
 		.access_log = true,
 	};
 
@@ -337,6 +338,12 @@ int server_run(const struct config *config)
 	raise_descriptor_limit(config);
 	if (use_spool(config) != 0)
 		return 1;
+	if (limits_open(&s.limits, config) != 0) {
+		limits_close(&s.limits);
+		return 1;
+	}
+	s.in_flight.max_messages = config->limits.in_flight_messages;
+	s.in_flight.max_bytes = config->limits.in_flight_bytes;
 	s.storage = server_storage_settings(config);
 	setup_auth(&s);
 	setup_http(&s);
@@ -356,5 +363,6 @@ int server_run(const struct config *config)
 			_exit(exit_code);
 	}
 	h2o_config_dispose(&s.http);
+	limits_close(&s.limits);
 	return exit_code;
 }

@@ -7,6 +7,8 @@
 #ifndef CMD_MAILSERVER_SERVER_SERVER_H
 #define CMD_MAILSERVER_SERVER_SERVER_H
 
+#include "cmd/mailserver/server/in_flight.h"
+#include "cmd/mailserver/server/limits.h"
 #include "cmd/mailserver/server/listen.h"
 #include "lib/config/config.h"
 #include "lib/parse_pool.h"
@@ -21,6 +23,8 @@ struct server {
 	struct auth auth;
 	struct auth_token token; /* the one of bearer_token */
 	struct listen_set listen;
+	struct server_limits limits;
+	struct in_flight in_flight;
 	struct parse_pool *pool;
 	h2o_globalconf_t http;
 	struct worker *workers;

@@ -127,6 +127,7 @@ static int setup(struct worker *w)
 		loop_free(&w->loop);
 		return -1;
 	}
+	w->quota = limits_open_quota(&server->limits, w);
 	h2o_context_init(&w->http, loop_h2o(w->loop), &server->http);
 	w->accept = (h2o_accept_ctx_t){ .ctx = &w->http, .hosts = server->http.hosts };
 	h2o_linklist_init_anchor(&w->connections);
@@ -143,6 +144,7 @@ static void teardown(struct worker *w)
 {
 	/* Nobody holds a request any more, so the store is idle too. */
 	storage_close(&w->storage);
+	quota_close(&w->quota);
 	close_listeners(w);
 	free(w->listeners);
 	loop_mailbox_deinit(&w->parsed);

@@ -55,6 +55,9 @@ class Mailserver:
             "data_dir": str(self.folder),
             "bearer_token": TOKEN,
             "workers": 2,
+            # Not what most tests are about.
+            "rate_limit_per_minute": 60_000_000,
+            "rate_limit_burst": 1_000_000,
             "storage": {"url": self.storage_url},
             "log": {"format": "json", "level": "debug"},
         }

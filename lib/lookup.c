@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "storage/postgres/lookup.h"
+#include "lib/lookup.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -14,7 +14,7 @@ struct host {
 	int error; /* getaddrinfo's */
 };
 
-struct pg_lookup {
+struct lookup {
 	atomic_uint owners; /* the loop's side and the thread */
 	int finished;       /* an eventfd */
 	struct host *hosts;
@@ -25,7 +25,7 @@ struct pg_lookup {
 	void *data;
 };
 
-static void release(struct pg_lookup *lookup)
+static void release(struct lookup *lookup)
 {
 	if (atomic_fetch_sub(&lookup->owners, 1) > 1)
 		return;
@@ -41,7 +41,7 @@ static void release(struct pg_lookup *lookup)
 
 static void *lookup_main(void *data)
 {
-	struct pg_lookup *lookup = data;
+	struct lookup *lookup = data;
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
 
 	for (unsigned i = 0; i < lookup->count; i++) {
@@ -55,7 +55,7 @@ static void *lookup_main(void *data)
 }
 
 /* Signals are the program's, not this thread's. */
-static bool start_thread(struct pg_lookup *lookup)
+static bool start_thread(struct lookup *lookup)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -73,21 +73,21 @@ static bool start_thread(struct pg_lookup *lookup)
 
 static void on_finished(void *data, unsigned ready)
 {
-	struct pg_lookup *lookup = data;
+	struct lookup *lookup = data;
 
 	loop_fd_close(&lookup->watch);
 	lookup->done(lookup->data);
 }
 
-struct pg_lookup *pg_lookup_begin(struct loop *loop, const struct slice *names, unsigned count,
+struct lookup *lookup_begin(struct loop *loop, const struct slice *names, unsigned count,
 	void (*done)(void *data), void *data)
 {
 	int finished = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (finished == -1)
 		return NULL;
-	struct pg_lookup *lookup = h2o_mem_alloc(sizeof(*lookup));
-	*lookup = (struct pg_lookup){
+	struct lookup *lookup = h2o_mem_alloc(sizeof(*lookup));
+	*lookup = (struct lookup){
 		.owners = 2,
 		.finished = finished,
 		.hosts = h2o_mem_alloc(count * sizeof(lookup->hosts[0])),
@@ -97,17 +97,18 @@ struct pg_lookup *pg_lookup_begin(struct loop *loop, const struct slice *names, 
 	};
 	for (unsigned i = 0; i < count; i++)
 		lookup->hosts[i] = (struct host){ .name = strndup(names[i].base, names[i].len) };
-	if (!start_thread(lookup)) {
+	lookup->watch = loop_fd_open(loop, finished, on_finished, lookup);
+	if (lookup->watch == NULL || !start_thread(lookup)) {
+		loop_fd_close(&lookup->watch);
 		lookup->owners = 1;
 		release(lookup);
 		return NULL;
 	}
-	lookup->watch = loop_fd_open(loop, finished, on_finished, lookup);
 	loop_fd_want(lookup->watch, LOOP_READ);
 	return lookup;
 }
 
-void pg_lookup_end(struct pg_lookup **lookup)
+void lookup_end(struct lookup **lookup)
 {
 	if (*lookup == NULL)
 		return;
@@ -116,12 +117,12 @@ void pg_lookup_end(struct pg_lookup **lookup)
 	*lookup = NULL;
 }
 
-const struct addrinfo *pg_lookup_found(const struct pg_lookup *lookup, unsigned i)
+const struct addrinfo *lookup_found(const struct lookup *lookup, unsigned i)
 {
 	return lookup->hosts[i].found;
 }
 
-const char *pg_lookup_error(const struct pg_lookup *lookup, unsigned i)
+const char *lookup_error(const struct lookup *lookup, unsigned i)
 {
 	return lookup->hosts[i].error != 0 ? gai_strerror(lookup->hosts[i].error) : "";
 }

@@ -3,26 +3,26 @@
  * seconds when the name servers are gone, and a loop must not
  *
  * Threads    Everything on the loop; one short-lived thread for each lookup. */
-#ifndef STORAGE_POSTGRES_LOOKUP_H
-#define STORAGE_POSTGRES_LOOKUP_H
+#ifndef LIB_LOOKUP_H
+#define LIB_LOOKUP_H
 
 #include "lib/loop.h"
 #include "lib/slice.h"
 
 #include <netdb.h>
 
-struct pg_lookup;
+struct lookup;
 
 /* Empty names are passed over. `done` is called once, unless the lookup is ended first. NULL when there is no thread to be had. */
-struct pg_lookup *pg_lookup_begin(struct loop *loop, const struct slice *names, unsigned count,
+struct lookup *lookup_begin(struct loop *loop, const struct slice *names, unsigned count,
 	void (*done)(void *data), void *data);
 /* At any time, from `done` too; a thread that still waits is left to itself. Accepts a pointer to
  * NULL. */
-void pg_lookup_end(struct pg_lookup **lookup);
+void lookup_end(struct lookup **lookup);
 
-/* Once done: the addresses of the i-th name; NULL when there are none, and then pg_lookup_error()
+/* Once done: the addresses of the i-th name; NULL when there are none, and then lookup_error()
  * says why. */
-const struct addrinfo *pg_lookup_found(const struct pg_lookup *lookup, unsigned i);
-const char *pg_lookup_error(const struct pg_lookup *lookup, unsigned i);
+const struct addrinfo *lookup_found(const struct lookup *lookup, unsigned i);
+const char *lookup_error(const struct lookup *lookup, unsigned i);
 
 #endif

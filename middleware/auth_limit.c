@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* auth_limit.c - wrong tokens of one address: after a few, its requests are refused unseen */
+#include "middleware/chain.h"
+#include "middleware/rate_limit.h"
+#include "middleware/respond.h"
+
+#include <netinet/in.h>
+
+struct mw_auth_limit {
+	h2o_handler_t super;
+	const struct rate_limits *limits;
+};
+
+struct slice auth_limit_name(const struct sockaddr *address, char name[AUTH_LIMIT_MAX_NAME])
+{
+	const uint8_t *bytes = NULL;
+	size_t len = 0;
+
+	if (address->sa_family == AF_INET) {
+		bytes = (const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr;
+		len = 4;
+	} else if (address->sa_family == AF_INET6) {
+		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+		bool mapped = IN6_IS_ADDR_V4MAPPED(in6);
+		bytes = in6->s6_addr + (mapped ? 12 : 0);
+		len = mapped ? 4 : 8;
+	}
+	if (len > 0)
+		memcpy(name, bytes, len);
+	return (struct slice){ name, len };
+}
+
+static struct slice name_of(h2o_req_t *req, char name[AUTH_LIMIT_MAX_NAME])
+{
+	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+
+	req->conn->callbacks->get_peername(req->conn, (struct sockaddr *)&address);
+	return auth_limit_name((struct sockaddr *)&address, name);
+}
+
+void auth_limit_note(const struct rate_limits *limits, struct request *r)
+{
+	char bytes[AUTH_LIMIT_MAX_NAME];
+	struct slice name = name_of(r->h2o, bytes);
+	struct bucket_state ignored;
+
+	if (name.len > 0)
+		limiter_take(limits->failures, name, limits->failure_rate, limiter_now_ns(), 1,
+			&ignored);
+}
+
+static int on_req(h2o_handler_t *self, h2o_req_t *req)
+{
+	const struct rate_limits *limits = ((struct mw_auth_limit *)self)->limits;
+	struct request *r = request_of(req);
+	char bytes[AUTH_LIMIT_MAX_NAME];
+
+	if (r->route->scope == SCOPE_NONE)
+		return -1;
+	struct slice name = name_of(req, bytes);
+	if (name.len == 0)
+		return -1;
+	struct bucket_state state = limiter_look(
+		limits->failures, name, limits->failure_rate, limiter_now_ns());
+	if (state.tokens > 0)
+		return -1;
+	quota_count_denied(limits->quota_of(r));
+	respond_limited(r, state.per_minute, state.retry_ns);
+	return 0;
+}
+
+void mw_auth_limit_attach(h2o_pathconf_t *path, const struct chain_settings *set)
+{
+	struct mw_auth_limit *self = (void *)h2o_create_handler(path, sizeof(*self));
+
+	self->super.on_req = on_req;
+	self->limits = set->limits;
+}
