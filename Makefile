@@ -97,7 +97,7 @@ unit: $(UNITS) ## the unit tests of this variant
 	@$(PY) tests/unit/run.py $(UNITS)
 
 system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
-	MAILSERVER=$(CURDIR)/$< CHECK_STORAGE=$(CURDIR)/$(B)/tests/check_storage \
+	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
 		$(PY) -m pytest -q -p no:cacheprovider tests/system
 
 bench: ## messages a second on each database, in one run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The storage contract suite, a Check program, over a Postgres server started for it."""
+"""The Check programs that need a Postgres server: the storage contract, and the driver's own."""
 import os
 import re
 import subprocess
@@ -18,7 +18,7 @@ def server_of_its_own():
         yield server
 
 
-def run_suite(server):
+def run_suite(server, program):
     environment = {
         **os.environ,
         "CK_VERBOSITY": "verbose",
@@ -26,7 +26,7 @@ def run_suite(server):
         "TEST_POSTGRES_STOP": server.stop_command(),
         "TEST_POSTGRES_START": server.start_command(),
     }
-    return subprocess.run([os.environ["CHECK_STORAGE"]], env=environment, timeout=DEADLINE_S,
+    return subprocess.run([f"{os.environ['CHECKS']}/{program}"], env=environment, timeout=DEADLINE_S,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", check=False)
 
@@ -37,10 +37,17 @@ def passed(output, suite):
 
 
 def test_contract_holds_over_sqlite_and_postgres(server):
-    done = run_suite(server)
+    done = run_suite(server, "check_storage")
     summary = re.search(r"\d+%: Checks: \d+, Failures: 0, Errors: 0", done.stdout)
     assert done.returncode == 0 and summary, done.stdout
     print(summary.group())
     only_postgres = {"stopped_server_is_unavailable_and_used_again_once_back"}
     assert passed(done.stdout, "sqlite")
     assert passed(done.stdout, "postgres") == passed(done.stdout, "sqlite") | only_postgres
+
+
+def test_postgres_driver_alone(server):
+    done = run_suite(server, "check_postgres")
+    summary = re.search(r"\d+%: Checks: (\d+), Failures: 0, Errors: 0", done.stdout)
+    assert done.returncode == 0 and summary, done.stdout
+    assert int(summary[1]) > 20, "they were skipped"
