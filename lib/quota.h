@@ -12,7 +12,7 @@
  * in, as soon as Redis is gone, answers an error, or has not answered within `timeout_ms`.
  *
  * Threads    One quota per worker, all of it on its loop's thread; quota_counts() from any.
- * Memory     At most MAX_LEASES names are leased for; who comes on top is limited locally. */
+ * Memory     A bounded number of leases; the one longest unused is forgotten for a new one. */
 #ifndef LIB_QUOTA_H
 #define LIB_QUOTA_H
 
