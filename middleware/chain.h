@@ -7,13 +7,19 @@
 #define MIDDLEWARE_CHAIN_H
 
 #include "middleware/auth.h"
+#include "middleware/metrics.h"
 #include "middleware/request.h"
+
+/* The shard of the thread that a context belongs to. */
+typedef struct metrics_shard *chain_shard_fn(h2o_context_t *context);
 
 struct chain_settings {
 	const struct route *routes; /* ends with a route whose pattern is NULL */
 	const struct auth *auth;
 	const atomic_bool *draining;
 	bool access_log;
+	const struct http_metrics *metrics; /* NULL: nothing is counted */
+	chain_shard_fn *shard_of;
 };
 
 /* All of it is borrowed for the life of the server. */
@@ -21,7 +27,7 @@ void chain_attach(h2o_pathconf_t *path, const struct chain_settings *set);
 
 typedef void middleware_attach_fn(h2o_pathconf_t *path, const struct chain_settings *set);
 
-middleware_attach_fn mw_request_id_attach, mw_access_log_attach, mw_errors_attach, mw_router_attach,
-	mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
+middleware_attach_fn mw_request_id_attach, mw_access_log_attach, mw_metrics_attach,
+	mw_errors_attach, mw_router_attach, mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
 
 #endif

@@ -19,6 +19,15 @@ struct principal {
 	unsigned scopes;
 };
 
+/* Why a request was taken for nobody's. */
+enum auth_failure {
+	AUTH_FAILURE_NONE,
+	AUTH_FAILURE_MISSING,
+	AUTH_FAILURE_INVALID,
+	AUTH_FAILURE_SCOPE,
+	AUTH_FAILURE_LIMITED, /* too many wrong tokens from there */
+};
+
 struct request;
 
 /* One line of the route table. A pattern's `{id}` stands for one path segment. */
@@ -37,7 +46,8 @@ struct request {
 	const struct route *route;         /* NULL: no such path */
 	struct slice args[ROUTE_MAX_ARGS]; /* what the pattern's {…} matched */
 	const struct principal *who;       /* NULL before auth, and on routes that ask for none */
-	bool answered;                     /* by us; what h2o answers by itself is rewritten */
+	enum auth_failure auth_failure;
+	bool answered; /* by us; what h2o answers by itself is rewritten */
 	int64_t started_us;
 	struct { /* for the log line; 0 or NULL where it does not apply */
 		const char *error;

@@ -58,7 +58,7 @@ static void remove_stale_socket(const struct address *a)
 	close(fd);
 }
 
-static int open_socket(const struct address *a)
+static int open_socket(const struct address *a, bool exclusive)
 {
 	int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 
@@ -68,7 +68,8 @@ static int open_socket(const struct address *a)
 		remove_stale_socket(a);
 	} else {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		if (!exclusive)
+			setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	}
 	if (a->any.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
@@ -114,9 +115,9 @@ static int share(struct listen_set *set, int fd)
 	return 0;
 }
 
-static int listen_on(struct listen_set *set, const struct address *a)
+static int listen_on(struct listen_set *set, const struct address *a, bool exclusive)
 {
-	int fd = open_socket(a);
+	int fd = open_socket(a, exclusive);
 
 	if (fd == -1)
 		return -1;
@@ -125,7 +126,7 @@ static int listen_on(struct listen_set *set, const struct address *a)
 	set_widen(set);
 	*last_slot(set, 0) = fd;
 	for (unsigned w = 1; w < set->workers; w++)
-		if ((*last_slot(set, w) = open_socket(a)) == -1)
+		if ((*last_slot(set, w) = open_socket(a, exclusive)) == -1)
 			return -1;
 	return 0;
 }
@@ -166,12 +167,12 @@ static unsigned take_systemd_sockets(struct listen_set *set)
 	return n;
 }
 
-int listen_open(
-	const struct config *config, unsigned workers, struct listen_set *set_r, char **error_r)
+int listen_open(const struct listen_settings *settings, unsigned workers, struct listen_set *set_r,
+	char **error_r)
 {
 	struct listen_set set = { .workers = workers };
 
-	if (strcmp(config->mode, "socket") == 0) {
+	if (settings->from_systemd) {
 		if (take_systemd_sockets(&set) > 0) {
 			*set_r = set;
 			return 0;
@@ -179,17 +180,19 @@ int listen_open(
 		log_say(LOG_WARNING, "mode is socket, but systemd handed over none (LISTEN_FDS): "
 				     "listening on the configured addresses");
 	}
-	for (unsigned i = 0; i < config->listen_count; i++) {
-		const char *text = config->listen[i];
+	for (unsigned i = 0; i < settings->count; i++) {
+		const char *text = settings->addresses[i];
 		struct address a;
 		int error = EINVAL;
 
-		if (address_parse(text, (uint16_t)config->port, &a) && listen_on(&set, &a) == 0) {
+		if (address_parse(text, (uint16_t)settings->port, &a) &&
+			listen_on(&set, &a, settings->exclusive) == 0) {
 			struct log_line line;
 			if (log_begin(&line, LOG_INFO, "listening")) {
+				log_str(&line, "for", settings->purpose);
 				log_str(&line, "address", text);
 				if (a.any.sa_family != AF_UNIX)
-					log_int(&line, "port", config->port);
+					log_int(&line, "port", settings->port);
 				log_end(&line);
 			}
 			continue;
@@ -201,7 +204,8 @@ int listen_open(
 			log_say(LOG_WARNING, "not listening on ::1: this machine has no IPv6");
 			continue;
 		}
-		if (asprintf(error_r, "cannot listen on %s, port %u: %s", text, config->port,
+		if (asprintf(error_r, "cannot listen on %s, port %u, for %s: %s", text,
+			    settings->port, settings->purpose,
 			    a.len > 0 ? advice(error, &a) : "this is no address") == -1)
 			abort();
 		listen_close(&set);

@@ -2,12 +2,21 @@
 /* listen.h - the addresses the server listens on
  *
  * A TCP address gets one socket per worker (SO_REUSEPORT), so that the kernel spreads connections
- * and a second server can take over the port. A Unix socket and those that systemd hands over exist
+ * and a second server can take over the port, unless it is exclusive. A Unix socket and those that systemd hands over exist
  * once; every worker holds a duplicate. */
 #ifndef CMD_MAILSERVER_SERVER_LISTEN_H
 #define CMD_MAILSERVER_SERVER_LISTEN_H
 
-#include "lib/config/config.h"
+#include <stdbool.h>
+
+struct listen_settings {
+	char *const *addresses; /* IPv4, IPv6, or unix:/path */
+	unsigned count;
+	unsigned port;
+	const char *purpose; /* for the log: "mail", "metrics" */
+	bool from_systemd;   /* take its sockets (LISTEN_FDS), when it hands any over */
+	bool exclusive;      /* no second server may share the port */
+};
 
 struct listen_set {
 	int *fds; /* worker w's are fds[w * per_worker] and the per_worker - 1 after it */
@@ -15,8 +24,8 @@ struct listen_set {
 };
 
 /* -1 with `*error_r` (free() it): which address, why, and what would help. */
-int listen_open(
-	const struct config *config, unsigned workers, struct listen_set *set_r, char **error_r);
+int listen_open(const struct listen_settings *settings, unsigned workers, struct listen_set *set_r,
+	char **error_r);
 /* Closes those that are not -1, and forgets all. */
 void listen_close(struct listen_set *set);
 /* A worker's row of `per_worker` sockets; one that it closes itself it sets to -1. */

@@ -22,6 +22,7 @@ struct worker {
 	char *error;
 	struct loop *loop;
 	struct storage *storage;
+	struct metrics_shard *shard; /* NULL: nothing is counted */
 	h2o_accept_ctx_t accept;
 	h2o_socket_t **listeners;
 	unsigned listener_count;
