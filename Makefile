@@ -10,7 +10,7 @@ PY      := /usr/bin/python3
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
 	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev curl
-TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 sqlite3 \
+TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 prometheus sqlite3 \
 	python3-pytest python3-requests python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 
@@ -98,7 +98,7 @@ system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's
 	MAILSERVER=$(CURDIR)/$< CHECK_STORAGE=$(CURDIR)/$(B)/tests/check_storage \
 		$(PY) -m pytest -q -p no:cacheprovider tests/system
 
-bench: ## messages a second on each database, in one run
+bench: ## messages a second on each database, with metrics on and off, in one run
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
 	@$(MAKE) --no-print-directory -s V=release all
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/bench.py
