@@ -4,22 +4,19 @@
 #include "middleware/chain.h"
 #include "middleware/router.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define COUNT_OF(list) (sizeof(list) / sizeof((list)[0]))
 
 static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "other" };
 
-/* Every status that the server answers with. */
-static const struct {
-	int code;
-	const char *text;
-} statuses[] = { { 200, "200" }, { 204, "204" }, { 400, "400" }, { 401, "401" }, { 403, "403" },
-	{ 404, "404" }, { 405, "405" }, { 413, "413" }, { 415, "415" }, { 417, "417" },
-	{ 429, "429" }, { 500, "500" }, { 503, "503" }, { 507, "507" }, { 0, "other" } };
+/* Every status that the server answers with, and how it is shown. */
+static const int status_codes[] = { 200, 204, 400, 401, 403, 404, 405, 413, 415, 417, 429, 500, 503,
+	507 };
+static const char *const status_texts[] = { "200", "204", "400", "401", "403", "404", "405", "413",
+	"415", "417", "429", "500", "503", "507", "other" };
+_Static_assert(COUNT_OF(status_texts) == COUNT_OF(status_codes) + 1, "a status without its text");
 
-static const char *status_texts[COUNT_OF(statuses)];
 static const char *const outcomes[] = { "success", "duplicate", "rejected", "error" };
 static const char *const auth_reasons[] = { "missing", "invalid", "scope", "limited" };
 static const char *const rate_actions[] = { "allowed", "denied" };
@@ -109,8 +106,6 @@ void http_metrics_init(
 	struct http_metrics *http, struct metrics *metrics, const struct route *routes)
 {
 	*http = (struct http_metrics){ .routes = routes };
-	for (size_t i = 0; i < COUNT_OF(statuses); i++)
-		status_texts[i] = statuses[i].text;
 	declare_http(http, metrics, name_endpoints(http));
 	http->emails = declare_counter(metrics, "emails_processed_total",
 		"Messages that were sent in, by what became of them.",
@@ -158,7 +153,7 @@ unsigned metrics_status(int status)
 {
 	unsigned i = 0;
 
-	while (i < COUNT_OF(statuses) - 1 && statuses[i].code != status)
+	while (i < COUNT_OF(status_codes) && status_codes[i] != status)
 		i++;
 	return i;
 }

@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 import requests
 
-from servers.mailserver import free_port, http_request, message, receive_all, wait_for
+from servers.mailserver import ROOT, http_request, message, receive_all, wait_for
 from servers.postgres import Postgres
 from servers.prometheus import Prometheus
 
@@ -91,6 +91,13 @@ def test_every_metric_is_there_from_the_start(server):
     for name in ("emails_processed_total", "auth_failures_total", "rate_limit_hits_total",
                  "shutdowns_initiated_total", "cache_requests_total", "email_parse_status_total"):
         assert len(re.findall(rf"^{name}{{.*}} 0$", text, re.M)) >= 2, name
+
+
+def test_the_page_about_metrics_names_them_all():
+    page = (ROOT / "docs/metrics.md").read_text()
+    named = set(re.findall(r"`([a-z_]+(?:_total|_seconds|_bytes|_info|[a-z]))`", page))
+    missing = {name for name in FAMILIES if not name.startswith("process_")} - named
+    assert not missing and "`process_*`" in page
 
 
 @pytest.mark.parametrize("namespace", ["", "gomail"])
