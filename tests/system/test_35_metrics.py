@@ -237,14 +237,15 @@ def test_series_do_not_grow_with_what_strangers_send(launch):
     assert value(server, "http_requests_total", method="other", endpoint="none", status="404") > 990
 
 
-def test_page_is_compressed_for_those_who_ask(launch):
+@pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS])
+def test_page_is_compressed_for_those_who_ask(launch, accept):
     server = launch()
-    plain = server.scrape(headers={"Accept-Encoding": "identity"})
-    small = server.scrape(headers={"Accept-Encoding": "gzip"}, stream=True)
+    plain = server.scrape(headers={"Accept": accept, "Accept-Encoding": "identity"})
+    small = server.scrape(headers={"Accept": accept, "Accept-Encoding": "gzip"}, stream=True)
     assert "Content-Encoding" not in plain.headers
     assert small.headers["Content-Encoding"] == "gzip"
     assert len(small.raw.read(decode_content=False)) < len(plain.content) / 3
-    text = server.scrape(headers={"Accept-Encoding": "gzip"}).text
+    text = server.scrape(headers={"Accept": accept, "Accept-Encoding": "gzip"}).text
     assert re.findall("^# .*", text, re.M) == re.findall("^# .*", plain.text, re.M)
 
 
