@@ -12,7 +12,7 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev \
 	libhiredis-dev curl sqlite3
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
-	python3-pytest python3-requests python3-psycopg2 python3-yaml
+	prometheus python3-pytest python3-requests python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 
 PKGS     := libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1 hiredis
@@ -100,7 +100,7 @@ system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
 		$(PY) -m pytest -q -p no:cacheprovider tests/system
 
-bench: ## messages a second on each database, in one run
+bench: ## messages a second on each database, with metrics on and off, in one run
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
 	@$(MAKE) --no-print-directory -s V=release all
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/bench.py

@@ -36,26 +36,15 @@ struct quota {
 	struct keyed *leases;
 	h2o_linklist_t waiting; /* of all leases, the oldest first */
 	struct loop_timer deadline;
-	atomic_uint_fast64_t allowed, denied, backend_errors;
+	uint64_t backend_errors;
 };
-
-static void count(atomic_uint_fast64_t *counter)
-{
-	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-static enum quota_verdict counted(struct quota *q, enum quota_verdict verdict)
-{
-	count(verdict == QUOTA_OK ? &q->allowed : &q->denied);
-	return verdict;
-}
 
 static enum quota_verdict take_locally(struct quota *q, struct quota_ask *ask)
 {
 	enum bucket_verdict verdict = limiter_take(
 		q->set.local, ask->name, ask->rate, limiter_now_ns(), 1, &ask->state);
 
-	return counted(q, verdict == BUCKET_TAKEN ? QUOTA_OK : QUOTA_SPENT);
+	return verdict == BUCKET_TAKEN ? QUOTA_OK : QUOTA_SPENT;
 }
 
 /* --- leases --- */
@@ -133,13 +122,13 @@ static enum quota_verdict take_leased(struct lease *lease, struct quota_ask *ask
 	lease->left--;
 	limiter_take(lease->quota->set.local, ask->name, ask->rate, now_ns, 1, &ask->state);
 	ask->state = lease_state(lease, now_ns);
-	return counted(lease->quota, QUOTA_OK);
+	return QUOTA_OK;
 }
 
 static enum quota_verdict refuse(struct lease *lease, struct quota_ask *ask)
 {
 	ask->state = lease_state(lease, limiter_now_ns());
-	return counted(lease->quota, QUOTA_SPENT);
+	return QUOTA_SPENT;
 }
 
 /* --- those who wait --- */
@@ -304,11 +293,6 @@ enum quota_verdict quota_take(struct quota *q, struct quota_ask *ask)
 	return take_locally(q, ask);
 }
 
-void quota_count_denied(struct quota *q)
-{
-	count(&q->denied);
-}
-
 /* --- life --- */
 
 static void on_changed(void *data, bool up, const char *reason)
@@ -322,7 +306,7 @@ static void on_failed(void *data)
 {
 	struct quota *q = data;
 
-	count(&q->backend_errors);
+	q->backend_errors++;
 }
 
 struct quota *quota_open(const struct quota_settings *set)
@@ -359,13 +343,9 @@ void quota_close(struct quota **q)
 	*q = NULL;
 }
 
-struct quota_counts quota_counts(const struct quota *q)
+uint64_t quota_backend_errors(const struct quota *q)
 {
-	return (struct quota_counts){
-		.allowed = atomic_load_explicit(&q->allowed, memory_order_relaxed),
-		.denied = atomic_load_explicit(&q->denied, memory_order_relaxed),
-		.backend_errors = atomic_load_explicit(&q->backend_errors, memory_order_relaxed),
-	};
+	return q->backend_errors;
 }
 
 enum quota_backend quota_backend(const struct quota *q, int64_t *latency_us_r)

@@ -11,7 +11,7 @@
  * The process' own bucket is charged as well. It takes over, in the state that this instance left it
  * in, as soon as Redis is gone, answers an error, or has not answered within `timeout_ms`.
  *
- * Threads    One quota per worker, all of it on its loop's thread; quota_counts() from any.
+ * Threads    One quota per worker, all of it on its loop's thread.
  * Memory     A bounded number of leases; the one longest unused is forgotten for a new one. */
 #ifndef LIB_QUOTA_H
 #define LIB_QUOTA_H
@@ -49,14 +49,8 @@ void quota_close(struct quota **q);
 
 /* With WAITING `done` is called later, and never before this returns. */
 enum quota_verdict quota_take(struct quota *q, struct quota_ask *ask);
-/* For what was refused without being asked here. */
-void quota_count_denied(struct quota *q);
-
-struct quota_counts {
-	uint64_t allowed, denied;
-	uint64_t backend_errors; /* Redis lost, not to be had, answered an error, or too late */
-};
-struct quota_counts quota_counts(const struct quota *q);
+/* How often Redis was lost, not to be had, answered an error, or too late. */
+uint64_t quota_backend_errors(const struct quota *q);
 
 enum quota_backend { QUOTA_LOCAL, QUOTA_SHARED, QUOTA_SHARED_DOWN };
 /* `*latency_us_r` is of Redis' last answer; set with SHARED. */

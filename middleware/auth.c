@@ -59,13 +59,16 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 	case AUTH_OK:
 		return -1;
 	case AUTH_MISSING:
+		r->auth_failure = AUTH_FAILURE_MISSING;
 		respond_unauthorized(r, "Missing authorization header");
 		break;
 	case AUTH_INVALID:
 		auth_limit_note(((struct mw_auth *)self)->limits, r);
+		r->auth_failure = AUTH_FAILURE_INVALID;
 		respond_unauthorized(r, "Invalid authorization token");
 		break;
 	case AUTH_SCOPE:
+		r->auth_failure = AUTH_FAILURE_SCOPE;
 		respond_error(r, 403, "This token may not do that", NULL);
 		break;
 	}

@@ -64,7 +64,8 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		limits->failures, name, limits->failure_rate, limiter_now_ns());
 	if (state.tokens > 0)
 		return -1;
-	quota_count_denied(limits->quota_of(r));
+	r->auth_failure = AUTH_FAILURE_LIMITED;
+	r->rate = RATE_DENIED;
 	respond_limited(r, state.per_minute, state.retry_ns);
 	return 0;
 }

@@ -6,6 +6,7 @@ static middleware_attach_fn *const chain[] = {
 	mw_request_id_attach, /* first: every log line and every error carries the id */
 	mw_trace_attach,      /* and the trace it belongs to */
 	mw_access_log_attach, /* sees every request's end, however it ended */
+	mw_metrics_attach,    /* likewise */
 	mw_errors_attach,     /* what h2o refuses by itself is answered in our shape */
 	mw_framing_attach,    /* nothing is done with what could be read in two ways */
 	mw_router_attach,     /* which route: the links below ask it what they must do */

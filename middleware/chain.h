@@ -8,7 +8,11 @@
 
 #include "middleware/auth.h"
 #include "middleware/rate_limit.h"
+#include "middleware/metrics.h"
 #include "middleware/request.h"
+
+/* The shard of the thread that a context belongs to. */
+typedef struct metrics_shard *chain_shard_fn(h2o_context_t *context);
 
 struct chain_settings {
 	const struct route *routes; /* ends with a route whose pattern is NULL */
@@ -16,6 +20,8 @@ struct chain_settings {
 	const atomic_int *drain_phase; /* enum drain_phase */
 	const struct rate_limits *limits;
 	bool access_log;
+	const struct http_metrics *metrics; /* NULL: nothing is counted */
+	chain_shard_fn *shard_of;
 };
 
 /* All of it is borrowed for the life of the server. */
@@ -25,6 +31,6 @@ typedef void middleware_attach_fn(h2o_pathconf_t *path, const struct chain_setti
 
 middleware_attach_fn mw_request_id_attach, mw_trace_attach, mw_access_log_attach, mw_errors_attach,
 	mw_router_attach, mw_framing_attach, mw_drain_attach, mw_auth_limit_attach, mw_auth_attach,
-	mw_rate_limit_attach, mw_dispatch_attach;
+	mw_rate_limit_attach, mw_metrics_attach, mw_dispatch_attach;
 
 #endif

@@ -60,12 +60,9 @@ static bool settle(struct limited *l, enum quota_verdict verdict)
 {
 	const struct rate_limits *limits = l->self->limits;
 	struct bucket_state state = l->ask.state;
-	bool goes_on = verdict == QUOTA_OK;
+	bool goes_on = verdict == QUOTA_OK && take_global(limits, &state);
 
-	if (goes_on && !take_global(limits, &state)) {
-		goes_on = false;
-		quota_count_denied(limits->quota_of(l->r));
-	}
+	l->r->rate = goes_on ? RATE_ALLOWED : RATE_DENIED;
 	add_headers(l->r, &state);
 	if (!goes_on)
 		respond_limited(l->r, state.per_minute, state.retry_ns);

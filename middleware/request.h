@@ -20,6 +20,17 @@ struct principal {
 	uint32_t per_minute, burst; /* its own rate limit; 0: the usual one */
 };
 
+/* Why a request was taken for nobody's. */
+enum auth_failure {
+	AUTH_FAILURE_NONE,
+	AUTH_FAILURE_MISSING,
+	AUTH_FAILURE_INVALID,
+	AUTH_FAILURE_SCOPE,
+	AUTH_FAILURE_LIMITED, /* too many wrong tokens from there */
+};
+
+enum rate_outcome { RATE_NOT_ASKED, RATE_ALLOWED, RATE_DENIED };
+
 struct request;
 
 /* One line of the route table. A pattern's `{id}` stands for one path segment. */
@@ -38,7 +49,9 @@ struct request {
 	const struct route *route;         /* NULL: no such path */
 	struct slice args[ROUTE_MAX_ARGS]; /* what the pattern's {…} matched */
 	const struct principal *who;       /* NULL before auth, and on routes that ask for none */
-	bool answered;                     /* by us; what h2o answers by itself is rewritten */
+	enum auth_failure auth_failure;
+	enum rate_outcome rate;
+	bool answered; /* by us; what h2o answers by itself is rewritten */
 	int64_t started_us;
 	bool is_first; /* on its connection */
 	struct {       /* for the log line; 0 or NULL where it does not apply */

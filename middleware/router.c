@@ -40,7 +40,7 @@ bool route_matches(const char *pattern, struct slice path, struct slice args_r[R
 	return true;
 }
 
-static bool method_matches(const struct route *route, struct slice method)
+bool route_has_method(const struct route *route, struct slice method)
 {
 	return slice_eq(method, slice_str(route->method)) ||
 	       (slice_eq(method, SLICE_LIT("HEAD")) && strcmp(route->method, "GET") == 0);
@@ -77,7 +77,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		if (!route_matches(route->pattern, path, args))
 			continue;
 		path_known = true;
-		if (method_matches(route, method)) {
+		if (route_has_method(route, method)) {
 			r->route = route;
 			memcpy(r->args, args, sizeof(args));
 			return -1;

@@ -8,4 +8,6 @@
 /* True when `path` has the pattern's shape; `args_r` then holds what its {…} stand for. */
 bool route_matches(const char *pattern, struct slice path, struct slice args_r[ROUTE_MAX_ARGS]);
 
+bool route_has_method(const struct route *route, struct slice method);
+
 #endif

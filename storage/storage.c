@@ -11,11 +11,20 @@ static const struct storage_driver *const drivers[] = {
 	&storage_postgres,
 };
 
-static const struct storage_driver *driver_for(const char *url, char **error_r)
+static const struct storage_driver *find_driver(const char *url)
 {
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
 		if (drivers[i]->accepts(url))
 			return drivers[i];
+	return NULL;
+}
+
+static const struct storage_driver *driver_for(const char *url, char **error_r)
+{
+	const struct storage_driver *driver = find_driver(url);
+
+	if (driver != NULL)
+		return driver;
 	*error_r = strdup("storage.url is none that a driver understands: use "
 			  "sqlite:///path/to/mail.db or postgresql://user@host/database");
 	return NULL;
@@ -62,6 +71,18 @@ void storage_close(struct storage **st)
 const char *storage_backend(const struct storage *st)
 {
 	return st->driver->name;
+}
+
+const char *storage_backend_for(const char *url)
+{
+	const struct storage_driver *driver = find_driver(url);
+
+	return driver != NULL ? driver->name : NULL;
+}
+
+void storage_stats(const struct storage *st, struct storage_stats *stats_r)
+{
+	st->driver->stats(st, stats_r);
 }
 
 void storage_put(struct storage *st, struct storage_put *op)

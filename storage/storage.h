@@ -44,7 +44,13 @@ struct storage_settings {
 	/* Called on a store's loop or on a driver's thread; may be NULL. */
 	void (*log)(void *log_data, enum storage_log_level level, const char *message);
 	void *log_data;
+	/* After a commit, with how many messages it held; called and optional as `log` is. */
+	void (*committed)(void *committed_data, unsigned messages);
+	void *committed_data;
 };
+
+/* The driver that understands the url: "sqlite" or "postgres"; NULL when none does. */
+const char *storage_backend_for(const char *url);
 
 /* Brings the database's schema up to date, waiting for it (a program's start may). Any number of
  * instances may try at once. Unless it is done, `*error_r` says what is wrong and what would help
@@ -65,6 +71,14 @@ int storage_open(const struct storage_settings *set, struct loop *loop, struct s
 void storage_close(struct storage **st);
 /* "sqlite" or "postgres". */
 const char *storage_backend(const struct storage *st);
+
+/* How a store is at this moment. */
+struct storage_stats {
+	size_t queue_depth;   /* operations that are not answered yet */
+	unsigned connections; /* to a server: up and usable. An embedded database has none. */
+	bool circuit_is_open; /* the server was away for so long that nothing waits for it */
+};
+void storage_stats(const struct storage *st, struct storage_stats *stats_r);
 
 /* One message, ready to be kept. */
 struct storage_message {

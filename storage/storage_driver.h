@@ -20,6 +20,7 @@ struct storage_driver {
 	void (*get)(struct storage *st, struct storage_get *op);
 	void (*raw)(struct storage *st, struct storage_raw *op);
 	void (*ping)(struct storage *st, struct storage_ping *op);
+	void (*stats)(const struct storage *st, struct storage_stats *stats_r);
 };
 
 struct storage {

@@ -76,6 +76,8 @@ static const cyaml_schema_field_t fields[] = {
 	UINT(struct config, max_connections),
 	BOOL(struct config, metrics_enabled),
 	UINT(struct config, metrics_port),
+	CYAML_FIELD_SEQUENCE("metrics_listen", CYAML_FLAG_POINTER, struct config, metrics_listen,
+		&text_entry, 0, CYAML_UNLIMITED),
 	TEXT(struct config, metrics_path),
 	TEXT(struct config, metrics_namespace),
 	UINT(struct config, shutdown_timeout),

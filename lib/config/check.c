@@ -54,13 +54,13 @@ static void check_address(struct merge *m, const struct node *item, const char *
 	}
 }
 
-static void check_listen(struct merge *m)
+static void check_listen(struct merge *m, const char *key)
 {
-	const struct node *listen = node_get(m->root, "listen");
+	const struct node *listen = node_get(m->root, key);
 	unsigned i = 0;
 
 	for (const struct member *item = listen->first; item != NULL; item = item->next)
-		check_address(m, item->value, arena_printf(m->arena, "/listen/%u", i++));
+		check_address(m, item->value, arena_printf(m->arena, "/%s/%u", key, i++));
 }
 
 /* Two numbers of which the first should not be above the second. */
@@ -105,7 +105,8 @@ static void check_ports(struct merge *m)
 
 void config_check(struct merge *m)
 {
-	check_listen(m);
+	check_listen(m, "listen");
+	check_listen(m, "metrics_listen");
 	check_bounds(m);
 	check_ports(m);
 }

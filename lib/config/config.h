@@ -30,6 +30,8 @@ struct config {
 	uint32_t max_connections;
 	bool metrics_enabled;
 	uint32_t metrics_port;
+	char **metrics_listen; /* addresses, on metrics_port */
+	unsigned metrics_listen_count;
 	char *metrics_path;
 	char *metrics_namespace;
 	uint32_t shutdown_timeout, drain_delay;

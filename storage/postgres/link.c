@@ -62,6 +62,11 @@ bool pg_link_is_idle(const struct pg_link *link)
 	return link->state == IDLE;
 }
 
+unsigned pg_link_load(const struct pg_link *link)
+{
+	return link->state == BUSY ? link->batch.count : 0;
+}
+
 /* From half the pause to all of it, so that many clients do not come back in step. */
 static uint64_t pause_ms(unsigned failures)
 {

@@ -46,6 +46,8 @@ void pg_link_close(struct pg_link **link);
 bool pg_link_is_up(const struct pg_link *link);   /* idle, or carrying a batch */
 bool pg_link_is_idle(const struct pg_link *link); /* it can take a batch */
 
+unsigned pg_link_load(const struct pg_link *link); /* works that it carries */
+
 /* Sends `count` works of one kind (at most batch_messages of the settings). */
 void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned count);
 

@@ -269,6 +269,8 @@ static void on_rolled_back(struct pg_store *s, const struct pg_batch *batch)
 /* A put without a row lost a race for its key: the next time it will see the winner. */
 static void on_committed(struct pg_store *s, const struct pg_batch *batch)
 {
+	if (batch->kind->is_put && s->set.committed != NULL)
+		s->set.committed(s->set.committed_data, batch->count);
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct pg_work *work = batch->works[i];
 		if (work->kind->succeed(work))
@@ -398,6 +400,20 @@ static void postgres_ping(struct storage *st, struct storage_ping *op)
 	enqueue(s, a_link_is_up(s) || s->is_starting ? &s->reads : &s->refused, work);
 }
 
+static void postgres_stats(const struct storage *st, struct storage_stats *stats_r)
+{
+	const struct pg_store *s = (const struct pg_store *)st;
+
+	*stats_r = (struct storage_stats){
+		.queue_depth = s->puts.count + s->reads.count + s->refused.count,
+		.circuit_is_open = s->circuit_is_open,
+	};
+	for (unsigned i = 0; i < s->set.connections; i++) {
+		stats_r->connections += pg_link_is_up(s->links[i]);
+		stats_r->queue_depth += pg_link_load(s->links[i]);
+	}
+}
+
 const struct storage_driver storage_postgres = {
 	.name = "postgres",
 	.accepts = pg_conninfo_is,
@@ -408,4 +424,5 @@ const struct storage_driver storage_postgres = {
 	.get = postgres_get,
 	.raw = postgres_raw,
 	.ping = postgres_ping,
+	.stats = postgres_stats,
 };

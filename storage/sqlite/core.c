@@ -170,6 +170,15 @@ void sqlite_core_log(struct sqlite_core *core, enum storage_log_level level, con
 	pthread_mutex_unlock(&core->speaking);
 }
 
+void sqlite_core_committed(struct sqlite_core *core, unsigned messages)
+{
+	pthread_mutex_lock(&core->speaking);
+	const struct storage_settings *set = core->stores != NULL ? &core->stores->settings : NULL;
+	if (set != NULL && set->committed != NULL)
+		set->committed(set->committed_data, messages);
+	pthread_mutex_unlock(&core->speaking);
+}
+
 static void stop_threads(struct sqlite_core *core, bool writer, unsigned readers)
 {
 	pthread_mutex_lock(&core->lock);

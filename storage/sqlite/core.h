@@ -55,6 +55,9 @@ void sqlite_core_submit(struct sqlite_core *core, struct sqlite_job *job);
 void sqlite_core_log(struct sqlite_core *core, enum storage_log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* For the writer: tells one of the stores that so many messages were committed. */
+void sqlite_core_committed(struct sqlite_core *core, unsigned messages);
+
 /* write.c: one transaction for the whole list; sets each job's result. */
 extern const char *const sqlite_write_statements[];
 struct sqlite_connection;

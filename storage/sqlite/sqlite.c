@@ -143,6 +143,13 @@ static void sqlite_raw(struct storage *base, struct storage_raw *op)
 	submit(job, st->reads <= st->settings.queue_messages);
 }
 
+static void sqlite_stats(const struct storage *base, struct storage_stats *stats_r)
+{
+	const struct sqlite_store *st = (const struct sqlite_store *)base;
+
+	*stats_r = (struct storage_stats){ .queue_depth = st->puts + st->reads + st->pings };
+}
+
 const struct storage_driver storage_sqlite = {
 	.name = "sqlite",
 	.accepts = sqlite_accepts,
@@ -153,4 +160,5 @@ const struct storage_driver storage_sqlite = {
 	.get = sqlite_get,
 	.raw = sqlite_raw,
 	.ping = sqlite_ping,
+	.stats = sqlite_stats,
 };

@@ -345,6 +345,17 @@ static enum storage_result write_all(
 	return rc == SQLITE_OK ? commit(c) : give_up(c, rc, "storing messages");
 }
 
+/* The messages that are kept now, duplicates among them. */
+static unsigned kept(const struct sqlite_job *batch)
+{
+	unsigned count = 0;
+
+	for (const struct sqlite_job *job = batch; job != NULL; job = job->next)
+		if (job->verb == SQLITE_VERB_PUT && job->result != STORAGE_UNAVAILABLE)
+			count++;
+	return count;
+}
+
 void sqlite_write_batch(
 	struct sqlite_core *core, struct sqlite_connection *c, struct sqlite_job *batch)
 {
@@ -352,8 +363,12 @@ void sqlite_write_batch(
 
 	if (result == STORAGE_OK)
 		result = write_all(core, c, batch);
-	if (result == STORAGE_OK)
+	if (result == STORAGE_OK) {
+		unsigned messages = kept(batch);
+		if (messages > 0)
+			sqlite_core_committed(core, messages);
 		return;
+	}
 	for (struct sqlite_job *job = batch; job != NULL; job = job->next)
 		job->result = job->verb == SQLITE_VERB_PING && result == STORAGE_UNCERTAIN
 				      ? STORAGE_UNAVAILABLE

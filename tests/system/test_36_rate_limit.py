@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Rate limits: of this process, common to several by Redis, and without it when it fails."""
 import concurrent.futures
+import re
 import socket
 import time
 
@@ -423,3 +424,30 @@ def test_unusable_url_stops_the_start(launch):
     server.launch()
     assert server.process.wait(20) == 1
     assert "redis.url" in server.log()
+
+
+def test_decisions_are_counted(launch):
+    server = launch(settings={"rate_limit_per_minute": 60, "rate_limit_burst": 3})
+    statuses = [server.post(message()).status_code for _ in range(5)]
+    assert statuses == [200] * 3 + [429] * 2
+    assert server.post(message(), token="wrong-token-0123456789").status_code == 401
+    text = server.scrape().text
+    assert 'rate_limit_hits_total{action="allowed"} 3' in text
+    assert 'rate_limit_hits_total{action="denied"} 2' in text
+    assert 'auth_failures_total{reason="invalid"} 1' in text
+    for _ in range(20):
+        server.post(message(), token="wrong-token-0123456789")
+    limited = int(re.search(r'auth_failures_total\{reason="limited"\} (\d+)', server.scrape().text)[1])
+    assert limited == 11  # of 21 wrong tokens, ten are looked at
+
+
+def test_redis_errors_are_counted(launch, redis):
+    server = launch(settings={"redis": {"url": redis.url()}})
+    assert server.post(message()).status_code == 200
+
+    def errors():
+        return int(re.search(r'rate_limit_backend_errors_total\{backend="redis"\} (\d+)',
+                             server.scrape().text)[1])
+
+    redis.kill9()
+    wait_for(lambda: server.post(message()).status_code == 200 and errors() > 0, "an error counted")

@@ -14,12 +14,13 @@ def test_the_printed_line_delivers_a_mail(tmp_path):
     (tmp_path / "configs").mkdir()
     for name in ("run.sh", "development.yaml"):
         shutil.copy(ROOT / "configs" / name, tmp_path / "configs")
-    port = free_port()
+    port, metrics_port = free_port(), free_port()
     output = tmp_path / "output"
     env = {key: value for key, value in os.environ.items() if not key.startswith("MAIL")}
     with open(output, "wb") as out:
         process = subprocess.Popen(["sh", "configs/run.sh", BINARY], cwd=tmp_path, stdout=out,
-                                   stderr=out, env={**env, "PORT": str(port)})
+                                   stderr=out, env={**env, "PORT": str(port),
+                                        "MAIL_METRICS_PORT": str(metrics_port)})
     try:
         wait_for(lambda: process.poll() is not None or "is up" in output.read_text(), "the server")
         assert process.poll() is None, output.read_text()

@@ -18,6 +18,8 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_uint_eq(c->listen_count, 2);
 	ck_assert_str_eq(c->listen[0], "127.0.0.1");
 	ck_assert_str_eq(c->listen[1], "::1");
+	ck_assert_uint_eq(c->metrics_listen_count, 1);
+	ck_assert_str_eq(c->metrics_listen[0], "127.0.0.1");
 	ck_assert_str_eq(c->data_dir, "/var/lib/mailserver");
 	ck_assert_str_eq(c->spool_dir, "/var/lib/mailserver/spool");
 	ck_assert_str_eq(c->bearer_token, "");
@@ -283,6 +285,8 @@ START_TEST(addresses_must_be_addresses)
 	must_find_only("listen: [127.0.0.1.1]", "/listen/0: \"127.0.0.1.1\" is not an addr");
 	must_find_only("listen: ['::1', localhost]", "/listen/1: \"localhost\" does not have");
 	must_find_only("listen: ['127.0.0.1:25']", "/listen/0: ");
+	must_find_only(
+		"metrics_listen: ['::1', 1.2.3]", "/metrics_listen/1: \"1.2.3\" is not an addr");
 	must_find_only("listen: ['unix:']", "/listen/0: ");
 	must_find_only("listen: []", "/listen: the list is empty: use a list of addresses");
 	must_find_only("listen: [1.1.1.1, 1.1.1.1]", "/listen: the list names the same thing");

@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -649,6 +650,63 @@ START_TEST(stopped_server_is_unavailable_and_used_again_once_back)
 }
 END_TEST
 
+struct commits {
+	atomic_uint count, messages;
+};
+
+static void note_commit(void *data, unsigned messages)
+{
+	struct commits *commits = data;
+
+	atomic_fetch_add(&commits->count, 1);
+	atomic_fetch_add(&commits->messages, messages);
+}
+
+/* A link to a server is up at the latest when a put was answered. */
+START_TEST(stats_tell_what_waits_and_commits_what_they_hold)
+{
+	enum { COUNT = 10 };
+	static struct commits commits;
+	struct storage_stats stats;
+
+	world.settings.committed = note_commit;
+	world.settings.committed_data = &commits;
+	world_reopen();
+	struct sample *first = sample_new();
+	put_ok(first);
+	storage_stats(world.store, &stats);
+	ck_assert_uint_eq(stats.queue_depth, 0);
+	ck_assert(!stats.circuit_is_open);
+	if (world.backend == &test_postgres)
+		ck_assert_uint_ge(stats.connections, 1);
+	else
+		ck_assert_uint_eq(stats.connections, 0);
+	ck_assert_uint_eq(commits.count, 1);
+
+	struct sample *samples = samples_new(COUNT);
+	for (unsigned i = 0; i < COUNT; i++)
+		put_begin(world.store, &samples[i]);
+	storage_stats(world.store, &stats);
+	ck_assert_uint_eq(stats.queue_depth, COUNT);
+	wait_for_all(samples, COUNT);
+	storage_stats(world.store, &stats);
+	ck_assert_uint_eq(stats.queue_depth, 0);
+	ck_assert_uint_eq(commits.messages, COUNT + 1);
+	ck_assert_uint_le(commits.count, COUNT + 1);
+	ck_assert_int_eq(ping(), STORAGE_OK);
+	ck_assert_uint_eq(commits.messages, COUNT + 1);
+	free(samples);
+	free(first);
+}
+END_TEST
+
+START_TEST(urls_name_their_backend)
+{
+	ck_assert_str_eq(storage_backend_for(world.settings.url), world.backend->name);
+	ck_assert_ptr_null(storage_backend_for("mysql://localhost"));
+}
+END_TEST
+
 static TCase *tcase_for(Suite *suite, const char *backend, void (*setup)(void))
 {
 	TCase *tc = tcase_create(backend);
@@ -694,6 +752,8 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, newer_schema_is_refused_with_advice);
 	tcase_add_test(tc, store_may_be_closed_at_once);
 	tcase_add_test(tc, unknown_url_is_refused);
+	tcase_add_test(tc, stats_tell_what_waits_and_commits_what_they_hold);
+	tcase_add_test(tc, urls_name_their_backend);
 	return suite;
 }
 

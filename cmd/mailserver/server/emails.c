@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* emails.c - reading mail back: GET /api/emails/{id} and /raw */
 #include "cmd/mailserver/server/routes.h"
+#include "cmd/mailserver/server/server_metrics.h"
 #include "cmd/mailserver/server/worker.h"
 #include "middleware/respond.h"
 
@@ -9,11 +10,13 @@ enum { MAX_ANSWER_BYTES = 256 * 1024 * 1024, RETRY_AFTER_S = 5 };
 
 struct get_op {
 	struct request *r;
+	int64_t began_us;
 	struct storage_get storage;
 };
 
 struct raw_op {
 	struct request *r;
+	int64_t began_us;
 	struct storage_raw storage;
 };
 
@@ -120,6 +123,7 @@ static void on_get(
 	struct get_op *op = H2O_STRUCT_FROM_MEMBER(struct get_op, storage, get);
 	struct buf body;
 
+	count_storage(worker_of(op->r), STORAGE_VERB_GET, result, op->began_us);
 	if (result != STORAGE_OK) {
 		respond_missing(op->r, result);
 		return;
@@ -142,6 +146,7 @@ void email_get(struct request *r)
 	struct get_op *op = h2o_mem_alloc_pool(&r->h2o->pool, sizeof(*op));
 	*op = (struct get_op){
 		.r = r,
+		.began_us = now_us(),
 		.storage = { .tenant = r->who->tenant, .id = id, .done = on_get },
 	};
 	storage_get(worker_of(r)->storage, &op->storage);
@@ -151,6 +156,7 @@ static void on_raw(struct storage_raw *raw, enum storage_result result, struct s
 {
 	struct raw_op *op = H2O_STRUCT_FROM_MEMBER(struct raw_op, storage, raw);
 
+	count_storage(worker_of(op->r), STORAGE_VERB_RAW, result, op->began_us);
 	if (result != STORAGE_OK) {
 		respond_missing(op->r, result);
 		return;
@@ -169,6 +175,7 @@ void email_raw_get(struct request *r)
 	struct raw_op *op = h2o_mem_alloc_pool(&r->h2o->pool, sizeof(*op));
 	*op = (struct raw_op){
 		.r = r,
+		.began_us = now_us(),
 		.storage = { .tenant = r->who->tenant, .id = id, .done = on_raw },
 	};
 	storage_raw(worker_of(r)->storage, &op->storage);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* health.c - the state of the service, for load balancers and for people; GoMail's counters */
 #include "cmd/mailserver/server/routes.h"
+#include "cmd/mailserver/server/server_metrics.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/version.h"
 #include "middleware/drain.h"
@@ -25,6 +26,7 @@ static void on_ping(struct storage_ping *ping, enum storage_result result)
 	last->at_us = now_us();
 	last->took_us = last->at_us - op->began_us;
 	last->is_up = result == STORAGE_OK;
+	count_storage(worker_of(op->r), STORAGE_VERB_PING, result, op->began_us);
 	op->answer(op->r, last);
 }
 

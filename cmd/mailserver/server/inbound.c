@@ -10,6 +10,7 @@
  * connection whose request is with a handler, so a client that hangs up meanwhile is noticed only
  * when the answer is written. The message is kept all the same. */
 #include "cmd/mailserver/server/routes.h"
+#include "cmd/mailserver/server/server_metrics.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/json_message.h"
 #include "middleware/respond.h"
@@ -199,6 +200,7 @@ static void count_stored(struct worker *w, const struct storage_message *m)
 	atomic_fetch_add_explicit(&w->emails, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&w->bytes, m->raw.len, memory_order_relaxed);
 	atomic_store_explicit(&w->last_received_us, m->received_us, memory_order_relaxed);
+	count_email_size(w, m->raw.len);
 }
 
 static void on_put(struct storage_put *put, enum storage_result result)
@@ -207,6 +209,9 @@ static void on_put(struct storage_put *put, enum storage_result result)
 
 	answer_begins(in);
 	in->r->log.store_us = now_us() - in->store_began_us;
+	count_storage(in->worker, STORAGE_VERB_PUT, result, in->store_began_us);
+	count_stage(in->worker, STAGE_STORE, in->r->log.store_us);
+	count_stage(in->worker, STAGE_TOTAL, now_us() - in->r->started_us);
 	switch (result) {
 	case STORAGE_OK:
 		count_stored(in->worker, &in->message);
@@ -242,6 +247,8 @@ static void on_parsed(struct parse_job *job)
 		return;
 	}
 	in->r->log.parse_status = mime_status_name(job->mime->status);
+	count_stage(in->worker, STAGE_PARSE, in->r->log.parse_us);
+	count_parsed(in->worker, job->mime->status);
 	in->message.received_us = now_us();
 	in->message.id = uuid7(in->message.received_us);
 	in->message.tenant = in->r->who->tenant;

@@ -83,16 +83,3 @@ struct quota *limits_open_quota(struct server_limits *l, struct worker *w)
 
 	return quota_open(&set);
 }
-
-struct quota_counts limits_counts(const struct server *server)
-{
-	struct quota_counts sum = { .allowed = 0 };
-
-	for (unsigned i = 0; i < server->worker_count; i++) {
-		struct quota_counts counts = quota_counts(server->workers[i].quota);
-		sum.allowed += counts.allowed;
-		sum.denied += counts.denied;
-		sum.backend_errors += counts.backend_errors;
-	}
-	return sum;
-}

@@ -26,8 +26,4 @@ void limits_close(struct server_limits *l);
 /* On the worker's thread: its own quota. */
 struct quota *limits_open_quota(struct server_limits *l, struct worker *w);
 
-/* Sum over the workers. Any thread. */
-struct server;
-struct quota_counts limits_counts(const struct server *server);
-
 #endif

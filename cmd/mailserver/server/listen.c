@@ -166,12 +166,12 @@ static unsigned take_systemd_sockets(struct listen_set *set)
 	return n;
 }
 
-int listen_open(
-	const struct config *config, unsigned workers, struct listen_set *set_r, char **error_r)
+int listen_open(const struct listen_settings *settings, unsigned workers, struct listen_set *set_r,
+	char **error_r)
 {
 	struct listen_set set = { .workers = workers };
 
-	if (strcmp(config->mode, "socket") == 0) {
+	if (settings->from_systemd) {
 		if (take_systemd_sockets(&set) > 0) {
 			*set_r = set;
 			return 0;
@@ -179,17 +179,18 @@ int listen_open(
 		log_say(LOG_WARNING, "mode is socket, but systemd handed over none (LISTEN_FDS): "
 				     "listening on the configured addresses");
 	}
-	for (unsigned i = 0; i < config->listen_count; i++) {
-		const char *text = config->listen[i];
+	for (unsigned i = 0; i < settings->count; i++) {
+		const char *text = settings->addresses[i];
 		struct address a;
 		int error = EINVAL;
 
-		if (address_parse(text, (uint16_t)config->port, &a) && listen_on(&set, &a) == 0) {
+		if (address_parse(text, (uint16_t)settings->port, &a) && listen_on(&set, &a) == 0) {
 			struct log_line line;
 			if (log_begin(&line, LOG_INFO, "listening")) {
+				log_str(&line, "for", settings->purpose);
 				log_str(&line, "address", text);
 				if (a.any.sa_family != AF_UNIX)
-					log_int(&line, "port", config->port);
+					log_int(&line, "port", settings->port);
 				log_end(&line);
 			}
 			continue;
@@ -201,7 +202,8 @@ int listen_open(
 			log_say(LOG_WARNING, "not listening on ::1: this machine has no IPv6");
 			continue;
 		}
-		if (asprintf(error_r, "cannot listen on %s, port %u: %s", text, config->port,
+		if (asprintf(error_r, "cannot listen on %s, port %u, for %s: %s", text,
+			    settings->port, settings->purpose,
 			    a.len > 0 ? advice(error, &a) : "this is no address") == -1)
 			abort();
 		listen_close(&set);

@@ -7,7 +7,15 @@
 #ifndef CMD_MAILSERVER_SERVER_LISTEN_H
 #define CMD_MAILSERVER_SERVER_LISTEN_H
 
-#include "lib/config/config.h"
+#include <stdbool.h>
+
+struct listen_settings {
+	char *const *addresses; /* IPv4, IPv6, or unix:/path */
+	unsigned count;
+	unsigned port;
+	const char *purpose; /* for the log: "mail", "metrics" */
+	bool from_systemd;   /* take its sockets (LISTEN_FDS), when it hands any over */
+};
 
 struct listen_set {
 	int *fds; /* worker w's are fds[w * per_worker] and the per_worker - 1 after it */
@@ -15,8 +23,8 @@ struct listen_set {
 };
 
 /* -1 with `*error_r` (free() it): which address, why, and what would help. */
-int listen_open(
-	const struct config *config, unsigned workers, struct listen_set *set_r, char **error_r);
+int listen_open(const struct listen_settings *settings, unsigned workers, struct listen_set *set_r,
+	char **error_r);
 /* Closes those that are not -1, and forgets all. */
 void listen_close(struct listen_set *set);
 /* A worker's row of `per_worker` sockets; one that it closes itself it sets to -1. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/server/server.h"
 #include "cmd/mailserver/server/connection.h"
+#include "cmd/mailserver/server/metrics_server.h"
 #include "cmd/mailserver/server/routes.h"
+#include "cmd/mailserver/server/server_metrics.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/log.h"
 #include "lib/version.h"
@@ -115,6 +117,23 @@ static void raise_descriptor_limit(const struct config *config)
 			(unsigned long long)limit.rlim_cur);
 }
 
+static struct metrics_shard *shard_of(h2o_context_t *context)
+{
+	return H2O_STRUCT_FROM_MEMBER(struct worker, http, context)->shard;
+}
+
+static void setup_metrics(struct server *s)
+{
+	const struct config *config = s->config;
+
+	if (!config->metrics_enabled)
+		return;
+	s->metrics = server_metrics_new(
+		config->metrics_namespace, storage_backend_for(config->storage.url));
+	s->storage.committed = count_batch;
+	s->storage.committed_data = s->metrics;
+}
+
 static void setup_http(struct server *s)
 {
 	const struct config *config = s->config;
@@ -126,6 +145,8 @@ static void setup_http(struct server *s)
 		.drain_phase = &s->drain_phase,
 		.limits = &s->limits.rates,
 		.access_log = true,
+		.metrics = server_metrics_http(s->metrics),
+		.shard_of = shard_of,
 	};
 
 	h2o_config_init(&s->http);
@@ -181,9 +202,16 @@ static int open_workers(struct server *s)
 {
 	const struct config *config = s->config;
 	unsigned wanted = config->workers > 0 ? config->workers : cores();
+	struct listen_settings listen = {
+		.addresses = config->listen,
+		.count = config->listen_count,
+		.port = config->port,
+		.purpose = "mail",
+		.from_systemd = strcmp(config->mode, "socket") == 0,
+	};
 	char *error = NULL;
 
-	if (listen_open(config, wanted, &s->listen, &error) != 0)
+	if (listen_open(&listen, wanted, &s->listen, &error) != 0)
 		goto failed;
 	s->workers = calloc(wanted, sizeof(*s->workers));
 	if (s->workers == NULL)
@@ -191,6 +219,8 @@ static int open_workers(struct server *s)
 	for (; s->worker_count < wanted; s->worker_count++)
 		if (worker_open(&s->workers[s->worker_count], s, s->worker_count, &error) != 0)
 			goto failed;
+	if (metrics_server_open(s, &s->metrics_server, &error) != 0)
+		goto failed;
 	return 0;
 failed:
 	log_say(LOG_ERROR, "%s", error);
@@ -263,6 +293,7 @@ static bool drain(struct server *s, const sigset_t *signals)
 	int64_t deadline_us = began_us + (int64_t)s->config->shutdown_timeout * 1000000;
 
 	atomic_store(&s->drain_phase, DRAIN_DRAINING);
+	count_shutdown(s->metrics, SHUTDOWN_GRACEFUL);
 	for (unsigned i = 0; i < s->worker_count; i++)
 		worker_drain(&s->workers[i]);
 	while (atomic_load(&s->running_workers) > 0) {
@@ -281,6 +312,7 @@ static bool drain(struct server *s, const sigset_t *signals)
 			return false;
 		}
 	}
+	count_shutdown_time(s->metrics, now_us() - began_us);
 	return true;
 }
 
@@ -305,12 +337,14 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 static void close_workers(struct server *s, const sigset_t *signals)
 {
 	if (!drain(s, signals)) {
+		count_shutdown(s->metrics, SHUTDOWN_FORCED);
 		log_say(LOG_ERROR, "cut off: %llu requests in flight, %u connections",
 			(unsigned long long)server_counts(s).active_requests,
 			atomic_load(&s->connections));
 		/* Threads hold what must not be freed under them; the kernel tidies up. */
 		_exit(1);
 	}
+	metrics_server_close(&s->metrics_server); /* it reads the workers' counts */
 	free(s->workers);
 	listen_close(&s->listen);
 }
@@ -345,6 +379,7 @@ int server_run(const struct config *config)
 	s.in_flight.max_messages = config->limits.in_flight_messages;
 	s.in_flight.max_bytes = config->limits.in_flight_bytes;
 	s.storage = server_storage_settings(config);
+	setup_metrics(&s);
 	setup_auth(&s);
 	setup_http(&s);
 	migrated = migrate(&s, &give_up);
@@ -362,6 +397,7 @@ int server_run(const struct config *config)
 		if (lost > 0) /* still parsing: no library may be torn down under them */
 			_exit(exit_code);
 	}
+	server_metrics_free(&s.metrics);
 	h2o_config_dispose(&s.http);
 	limits_close(&s.limits);
 	return exit_code;

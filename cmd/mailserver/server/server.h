@@ -3,6 +3,7 @@
  *
  * main thread     starts the workers, then waits for signals
  * worker threads  one h2o loop, one storage handle, their own listeners and counters each
+ * metrics thread  serves them to Prometheus (metrics_server.h)
  * pool threads    parse (lib/parse_pool.h) */
 #ifndef CMD_MAILSERVER_SERVER_SERVER_H
 #define CMD_MAILSERVER_SERVER_SERVER_H
@@ -15,6 +16,8 @@
 #include "middleware/auth.h"
 #include "storage/storage.h"
 
+struct metrics_server;
+struct server_metrics;
 struct worker;
 
 struct server {
@@ -26,6 +29,8 @@ struct server {
 	struct server_limits limits;
 	struct in_flight in_flight;
 	struct parse_pool *pool;
+	struct server_metrics *metrics;        /* NULL: nothing is counted */
+	struct metrics_server *metrics_server; /* NULL: nor served */
 	h2o_globalconf_t http;
 	struct worker *workers;
 	unsigned worker_count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/server/worker.h"
 #include "cmd/mailserver/server/connection.h"
+#include "cmd/mailserver/server/server_metrics.h"
 #include "lib/log.h"
 
 #include <errno.h>
@@ -66,6 +67,8 @@ static void on_sweep(void *data)
 	struct worker *w = data;
 
 	connections_sweep(w);
+	count_store(w);
+	count_limiter(w);
 	if (!w->draining && !w->accepting && has_room(w))
 		set_accepting(w, true);
 	loop_timer_start(&w->sweep, w->draining ? SWEEP_DRAINING_MS : SWEEP_MS);
@@ -128,6 +131,7 @@ static int setup(struct worker *w)
 		return -1;
 	}
 	w->quota = limits_open_quota(&server->limits, w);
+	w->shard = server_metrics_shard(server->metrics);
 	h2o_context_init(&w->http, loop_h2o(w->loop), &server->http);
 	w->accept = (h2o_accept_ctx_t){ .ctx = &w->http, .hosts = server->http.hosts };
 	h2o_linklist_init_anchor(&w->connections);
@@ -145,6 +149,7 @@ static void teardown(struct worker *w)
 	/* Nobody holds a request any more, so the store is idle too. */
 	storage_close(&w->storage);
 	quota_close(&w->quota);
+	count_store(w);
 	close_listeners(w);
 	free(w->listeners);
 	loop_mailbox_deinit(&w->parsed);

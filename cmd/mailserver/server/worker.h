@@ -23,6 +23,7 @@ struct worker {
 	struct loop *loop;
 	struct storage *storage;
 	struct quota *quota;
+	struct metrics_shard *shard; /* NULL: nothing is counted */
 	h2o_accept_ctx_t accept;
 	h2o_socket_t **listeners;
 	unsigned listener_count;

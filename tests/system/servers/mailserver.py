@@ -45,12 +45,14 @@ class Mailserver:
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mailserver-"))
         self.owns_folder = folder is None
         self.port = free_port()
+        self.metrics_port = free_port()
         self.database = self.folder / "mail.db"
         self.storage_url = storage_url or f"sqlite://{self.database}"
         self.args, self.env, self.preexec = list(args), env or {}, preexec
         self.inherit, self.binary = inherit, binary
         self.settings = {
             "port": self.port,
+            "metrics_port": self.metrics_port,
             "listen": ["127.0.0.1"],
             "data_dir": str(self.folder),
             "bearer_token": TOKEN,
@@ -134,6 +136,10 @@ class Mailserver:
 
     def url(self, path):
         return f"http://127.0.0.1:{self.port}{path}"
+
+    def scrape(self, path="/metrics", **more):
+        """What Prometheus would get."""
+        return requests.get(f"http://127.0.0.1:{self.metrics_port}{path}", timeout=10, **more)
 
     def request(self, method, path, token=TOKEN, headers=None, **more):
         headers = dict(headers or {})
