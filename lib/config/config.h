@@ -20,11 +20,24 @@ struct config {
 	char *mode; /* "simple" or "socket" */
 	char **listen;
 	unsigned listen_count;
-	uint32_t workers; /* 0: one per core */
+	char *socket_mode, *socket_group; /* of unix: listeners; "": as they come */
+	uint32_t workers;                 /* 0: one per core */
 	char *data_dir;
 	char *spool_dir;    /* where large bodies lie while they are taken in; never "" */
 	char *bearer_token; /* also when it was read from bearer_token_file; "": none */
 	char *bearer_token_file;
+	struct config_token {
+		char *name, *tenant;
+		char **scopes; /* "ingest", "read", "admin" */
+		unsigned scopes_count;
+		char *sha256; /* 64 hex digits, also when the token was read from token_file */
+		char *token_file;
+		uint32_t rate_limit_per_minute, rate_limit_burst; /* 0: the server's */
+	} * tokens;
+	unsigned tokens_count;
+	char **trusted_proxies; /* lib/cidr.h can parse them */
+	unsigned trusted_proxies_count;
+	bool proxy_protocol;
 	uint32_t rate_limit_per_minute, rate_limit_burst;
 	uint32_t read_timeout, write_timeout, idle_timeout, handler_timeout;
 	uint32_t max_connections;
@@ -43,6 +56,9 @@ struct config {
 		uint32_t queue_messages;
 		uint64_t queue_bytes;
 	} storage;
+	struct config_tls {
+		char *cert_file, *key_file; /* both or none; "": none */
+	} tls;
 	struct config_limits {
 		uint64_t max_message_bytes;
 		uint64_t spool_threshold_bytes; /* larger bodies go to a file in spool_dir */
