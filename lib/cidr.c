@@ -96,9 +96,8 @@ bool cidr_parse(struct slice text, struct cidr *cidr_r)
 	bool has_dots_only = memchr(address.base, ':', address.len) == NULL;
 	unsigned most = has_dots_only ? V4_BITS : IP_BITS, length = most;
 
-	if (slash != NULL &&
-		!length_parse((struct slice){ slash + 1, text.len - address.len - 1 }, most,
-			&length))
+	if (slash != NULL && !length_parse((struct slice){ slash + 1, text.len - address.len - 1 },
+				     most, &length))
 		return false;
 	*cidr_r = (struct cidr){ first, length + (IP_BITS - most) };
 	return true;

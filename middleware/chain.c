@@ -4,6 +4,7 @@
 static middleware_attach_fn *const chain[] = {
 	/* outermost first */
 	mw_request_id_attach, /* first: every log line and every error carries the id */
+	mw_client_attach,     /* who is on the other end, behind how many proxies */
 	mw_access_log_attach, /* sees every request's end, however it ended */
 	mw_errors_attach,     /* what h2o refuses by itself is answered in our shape */
 	mw_router_attach,     /* which route: the links below ask it what they must do */

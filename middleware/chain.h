@@ -6,12 +6,20 @@
 #ifndef MIDDLEWARE_CHAIN_H
 #define MIDDLEWARE_CHAIN_H
 
+#include "lib/cidr.h"
 #include "middleware/auth.h"
 #include "middleware/request.h"
 
+/* What a reload replaces. Each context (a worker's) has its own, so that no lock guards it; the
+ * links ask for it anew at each request. */
+struct chain_live {
+	struct auth *auth;
+	struct cidr_list trusted_proxies;
+};
+
 struct chain_settings {
 	const struct route *routes; /* ends with a route whose pattern is NULL */
-	const struct auth *auth;
+	const struct chain_live *(*live)(const h2o_context_t *ctx);
 	const atomic_bool *draining;
 	bool access_log;
 };
@@ -22,6 +30,6 @@ void chain_attach(h2o_pathconf_t *path, const struct chain_settings *set);
 typedef void middleware_attach_fn(h2o_pathconf_t *path, const struct chain_settings *set);
 
 middleware_attach_fn mw_request_id_attach, mw_access_log_attach, mw_errors_attach, mw_router_attach,
-	mw_drain_attach, mw_auth_attach, mw_dispatch_attach;
+	mw_drain_attach, mw_auth_attach, mw_dispatch_attach, mw_client_attach;
 
 #endif

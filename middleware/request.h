@@ -10,13 +10,21 @@
 #include <h2o.h>
 #include <stdatomic.h>
 
-enum scope { SCOPE_NONE = 0, SCOPE_INGEST = 1, SCOPE_READ = 2, SCOPE_ADMIN = 4, SCOPE_ALL = 7 };
+enum scope {
+	SCOPE_NONE = 0,
+	SCOPE_INGEST = 1,
+	SCOPE_READ = 2,
+	SCOPE_ADMIN = 4,
+	SCOPE_ALL = 7,
+	SCOPE_BY_BASIC = 8, /* a route's, beside its scope: the token may come by Basic as well */
+};
 
 /* Who a token belongs to. */
 struct principal {
 	const char *name;
 	const char *tenant;
 	unsigned scopes;
+	uint32_t rate_limit_per_minute, rate_limit_burst; /* 0: the server's */
 };
 
 struct request;
@@ -36,6 +44,7 @@ struct request {
 	struct slice id;                   /* X-Request-ID */
 	const struct route *route;         /* NULL: no such path */
 	struct slice args[ROUTE_MAX_ARGS]; /* what the pattern's {…} matched */
+	const char *client;                /* address of who asks (client.h), for logs and limits */
 	const struct principal *who;       /* NULL before auth, and on routes that ask for none */
 	bool answered;                     /* by us; what h2o answers by itself is rewritten */
 	int64_t started_us;

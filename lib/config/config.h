@@ -118,6 +118,10 @@ const struct config *config_result_config(const struct config_result *r);
 /* The file that was read or should have been; NULL when none was named and none found. */
 const char *config_result_file(const struct config_result *r);
 
+/* Calls `changed` with the name of each key ("storage.url") that has not the same value in both. */
+void config_result_compare(const struct config_result *a, const struct config_result *b,
+	void (*changed)(void *data, const char *key), void *data);
+
 /* `file:line:column: error: /json/pointer: message`, without a newline, into a malloc()ed string. */
 char *config_finding_format(const struct config_finding *f);
 /* All of them in that form, a newline behind each, malloc()ed. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/server/server.h"
 #include "cmd/mailserver/server/connection.h"
+#include "cmd/mailserver/server/notify.h"
+#include "cmd/mailserver/server/policy.h"
+#include "cmd/mailserver/server/reload.h"
 #include "cmd/mailserver/server/routes.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/log.h"
@@ -121,7 +124,7 @@ static void setup_http(struct server *s)
 								      : config->idle_timeout;
 	struct chain_settings chain = {
 		.routes = routes,
-		.auth = &s->auth,
+		.live = worker_live,
 		.draining = &s->draining,
 		.access_log = true,
 	};
@@ -163,15 +166,14 @@ static struct parse_pool *start_parse_pool(const struct config *config)
 	return parse_pool_new(&set);
 }
 
-static void setup_auth(struct server *s)
+void server_setup_log(const struct config *config)
 {
-	sha256(s->config->bearer_token, strlen(s->config->bearer_token), s->token.sha256);
-	s->token.principal = (struct principal){
-		.name = "bearer_token",
-		.tenant = "default",
-		.scopes = SCOPE_ALL,
-	};
-	s->auth = (struct auth){ .tokens = &s->token, .count = 1 };
+	enum log_level level = LOG_INFO;
+	enum log_format format = LOG_AUTO;
+
+	log_level_parse(config->log.level, &level);
+	log_format_parse(config->log.format, &format);
+	log_setup(level, format);
 }
 
 /* Opens the listeners and starts the workers; s->worker_count says how many run. */
@@ -179,18 +181,24 @@ static int open_workers(struct server *s)
 {
 	const struct config *config = s->config;
 	unsigned wanted = config->workers > 0 ? config->workers : cores();
+	SSL_CTX *tls = NULL;
 	char *error = NULL;
 
+	if (policy_tls(config, &tls, &error) != 0)
+		goto failed;
 	if (listen_open(config, wanted, &s->listen, &error) != 0)
 		goto failed;
 	s->workers = calloc(wanted, sizeof(*s->workers));
 	if (s->workers == NULL)
 		abort();
 	for (; s->worker_count < wanted; s->worker_count++)
-		if (worker_open(&s->workers[s->worker_count], s, s->worker_count, &error) != 0)
+		if (worker_open(&s->workers[s->worker_count], s, s->worker_count,
+			    policy_new(config, tls), &error) != 0)
 			goto failed;
+	SSL_CTX_free(tls);
 	return 0;
 failed:
+	SSL_CTX_free(tls);
 	log_say(LOG_ERROR, "%s", error);
 	free(error);
 	return -1;
@@ -229,17 +237,33 @@ static bool workers_done(const struct server *s)
 	return atomic_load(&s->running_workers) == 0;
 }
 
+/* The next signal, or 0 at `until_us` of the monotonic clock. The watchdog is fed meanwhile. */
+static int wait_for_signal(struct server *s, const sigset_t *signals, int64_t until_us)
+{
+	for (;;) {
+		int64_t fed_until_us = watchdog_look(&s->watchdog, s), now = monotonic_us();
+		int64_t wake_us = fed_until_us < until_us ? fed_until_us : until_us;
+		if (now >= until_us)
+			return 0;
+		int64_t wait_us = wake_us > now ? wake_us - now : 0;
+		struct timespec wait = { wait_us / 1000000, wait_us % 1000000 * 1000 };
+		int signal = sigtimedwait(signals, NULL, wake_us == INT64_MAX ? NULL : &wait);
+		if (signal > 0)
+			return signal;
+	}
+}
+
 /* From the first signal on. True when everything in flight was finished in time. */
 static bool drain(struct server *s, const sigset_t *signals)
 {
-	int64_t began_us = now_us(), next_report_us = began_us + PROGRESS_S * 1000000;
+	int64_t began_us = monotonic_us(), next_report_us = began_us + PROGRESS_S * 1000000;
 	int64_t deadline_us = began_us + (int64_t)s->config->shutdown_timeout * 1000000;
 
 	atomic_store(&s->draining, true);
 	for (unsigned i = 0; i < s->worker_count; i++)
 		worker_drain(&s->workers[i]);
 	while (!workers_done(s)) {
-		int64_t now = now_us();
+		int64_t now = monotonic_us();
 		if (now >= deadline_us)
 			return false;
 		if (now >= next_report_us) {
@@ -249,8 +273,7 @@ static bool drain(struct server *s, const sigset_t *signals)
 			next_report_us += PROGRESS_S * 1000000;
 		}
 		int64_t until = next_report_us < deadline_us ? next_report_us : deadline_us;
-		struct timespec wait = { (until - now) / 1000000, (until - now) % 1000000 * 1000 };
-		int signal = sigtimedwait(signals, NULL, &wait);
+		int signal = wait_for_signal(s, signals, until);
 		if (signal == SIGTERM || signal == SIGINT) {
 			log_say(LOG_WARNING, "a second signal: not waiting any longer");
 			return false;
@@ -267,12 +290,17 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 	log_say(LOG_INFO, "mailserver %s is up: %u workers, storage %s", mailserver_version,
 		s->worker_count, storage_backend(s->workers[0].storage));
 
+	notify_ready();
+
 	for (int signal = 0; signal != SIGTERM && signal != SIGINT && !*give_up_r;) {
-		struct timespec wait = { MIGRATE_RETRY_S, 0 };
-		signal = migrated ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &wait);
-		if (signal == -1 && errno == EAGAIN)
+		int64_t retry_us = monotonic_us() + MIGRATE_RETRY_S * 1000000;
+		signal = wait_for_signal(s, signals, migrated ? INT64_MAX : retry_us);
+		if (signal == SIGHUP)
+			server_reload(s);
+		else if (signal == 0)
 			migrated = migrate(s, give_up_r);
 	}
+	notify_stopping();
 	log_say(LOG_INFO, "draining: no new connections, finishing what is in flight");
 }
 
@@ -294,15 +322,22 @@ static void block_signals(sigset_t *signals)
 	sigemptyset(signals);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
 	sigaddset(signals, SIGUSR1); /* a worker has left its loop */
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, not an end */
 }
 
-int server_run(const struct config *config)
+int server_run(const struct config_request *request, const struct config_result *loaded)
 {
-	struct server s = { .config = config, .started_us = now_us() };
+	const struct config *config = config_result_config(loaded);
+	struct server s = {
+		.request = request,
+		.loaded = loaded,
+		.config = config,
+		.started_us = now_us(),
+	};
 	bool migrated, give_up = false;
 	sigset_t signals;
 	int exit_code = 1;
@@ -312,8 +347,9 @@ int server_run(const struct config *config)
 	raise_descriptor_limit(config);
 	if (use_spool(config) != 0)
 		return 1;
+	s.watchdog = watchdog_new();
+	sem_init(&s.reloaded, 0, 0);
 	s.storage = server_storage_settings(config);
-	setup_auth(&s);
 	setup_http(&s);
 	migrated = migrate(&s, &give_up);
 	if (!give_up) {
@@ -323,6 +359,7 @@ int server_run(const struct config *config)
 			exit_code = give_up ? 1 : 0;
 		}
 		close_workers(&s, &signals);
+		watchdog_free(&s.watchdog);
 		unsigned lost = parse_pool_stats(s.pool).lost;
 		parse_pool_free(&s.pool);
 		if (exit_code == 0)
