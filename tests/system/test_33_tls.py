@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """HTTPS on the main port, with a certificate authority of the test's own; unix sockets' access."""
+import fcntl
 import grp
 import os
+import pty
 import signal
 import socket
 import sqlite3
 import ssl
 import stat
 import subprocess
+import termios
 import time
 
 import pytest
@@ -200,10 +203,25 @@ def test_unusable_files_stop_the_start_with_the_reason(launch, authority, tls, t
     (tmp_path / "junk").write_text("junk")
     log = refuses_to_start(launch, {**tls, "cert_file": str(tmp_path / "junk")})
     assert "cannot use the certificate" in log
-    authority.openssl("ec", "-in", "first.key", "-aes128", "-passout", "pass:x", "-out", "locked")
-    log = refuses_to_start(launch, {**tls, "key_file": str(authority.folder / "locked")})
-    assert "cannot use the key" in log
     assert "/tls/key_file: not set" in refuses_to_start(launch, {"cert_file": tls["cert_file"]})
+
+
+def test_key_with_a_passphrase_is_refused_without_asking_for_it(launch, authority, tls):
+    authority.openssl("ec", "-in", "first.key", "-aes128", "-passout", "pass:x", "-out", "locked")
+    terminal, ours = pty.openpty()
+
+    def have_terminal():
+        os.setsid()
+        fcntl.ioctl(ours, termios.TIOCSCTTY, 0)
+
+    server = launch(start=False, preexec=have_terminal, inherit=(ours,), settings={
+        "tls": {**tls, "key_file": str(authority.folder / "locked")}}).launch()
+    try:
+        assert server.process.wait(30) == 1
+        assert "cannot use the key" in server.log()
+    finally:
+        os.close(terminal)
+        os.close(ours)
 
 
 def test_stalled_handshakes_are_cut_after_read_timeout(https, authority):
