@@ -61,8 +61,8 @@ static void add_token(struct auth *auth, const struct config_token *token)
 		.name = arena_strdup(auth->arena, token->name),
 		.tenant = arena_strdup(auth->arena, token->tenant),
 		.scopes = scopes_of(token),
-		.rate_limit_per_minute = token->rate_limit_per_minute,
-		.rate_limit_burst = token->rate_limit_burst,
+		.per_minute = token->rate_limit_per_minute,
+		.burst = token->rate_limit_burst,
 	};
 }
 

@@ -24,7 +24,7 @@ struct principal {
 	const char *name;
 	const char *tenant;
 	unsigned scopes;
-	uint32_t rate_limit_per_minute, rate_limit_burst; /* 0: the server's */
+	uint32_t per_minute, burst; /* its own rate limit; 0: the usual one */
 };
 
 struct request;

@@ -106,7 +106,7 @@ START_TEST(listed_tokens_have_their_own_name_tenant_and_scopes)
 	ck_assert_int_eq(ask(auth, "Bearer second-token-002", false, SCOPE_INGEST, &who), AUTH_OK);
 	ck_assert_str_eq(who->name, "mta");
 	ck_assert_str_eq(who->tenant, "acme");
-	ck_assert_uint_eq(who->rate_limit_burst, 7);
+	ck_assert_uint_eq(who->burst, 7);
 	ck_assert_int_eq(ask(auth, "second-token-002", false, SCOPE_READ, &who), AUTH_SCOPE);
 	ck_assert_str_eq(who->name, "mta");
 	ck_assert_int_eq(ask(auth, "third-token-0003", false, SCOPE_READ, &who), AUTH_OK);
