@@ -9,19 +9,21 @@ PY      := /usr/bin/python3
 
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
-	libsqlite3-dev libssl-dev libjansson-dev libyaml-dev libvalijson-dev nlohmann-json3-dev \
-	libhiredis-dev curl sqlite3
+	libsqlite3-dev libssl-dev libsystemd-dev libjansson-dev libyaml-dev libvalijson-dev \
+	nlohmann-json3-dev libhiredis-dev curl sqlite3
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
-	prometheus python3-pytest python3-requests python3-psycopg2 python3-yaml
+	prometheus openssl python3-pytest python3-requests python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 
-PKGS     := libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1 hiredis
+SYSTEMD  := $(shell pkg-config --exists libsystemd 2>/dev/null && echo libsystemd)
+PKGS     := $(SYSTEMD) libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1 \
+	hiredis
 PKG_INC  := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 PKG_LIB  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wvla -Wundef -Wformat=2 \
 	-Wno-unused-parameter
 WARN_C   := -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
-CPPFLAGS := -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 $(PKG_INC) -MMD -MP
+CPPFLAGS := -I. -D_GNU_SOURCE -DH2O_USE_LIBUV=0 $(if $(SYSTEMD),-DHAVE_LIBSYSTEMD) $(PKG_INC) -MMD -MP
 HARDEN   := -fstack-protector-strong -fPIE -pthread
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2
 OPT_debug   := -O0 -g3

@@ -7,12 +7,22 @@
 #include <string.h>
 #include <time.h>
 
-int64_t now_us(void)
+static int64_t clock_us(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
+	clock_gettime(clock, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t now_us(void)
+{
+	return clock_us(CLOCK_REALTIME);
+}
+
+int64_t monotonic_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 void random_bytes(void *p, size_t len)

@@ -15,6 +15,8 @@ struct uuid {
 
 /* Microseconds since 1970, UTC. */
 int64_t now_us(void);
+/* Microseconds that only ever grow, for waiting and for measuring. */
+int64_t monotonic_us(void);
 
 /* A version 7 UUID (RFC 9562, section 5.7) for that moment: 48 bits of milliseconds, then 12 bits
  * that count the ids a thread made within one millisecond (so a thread's ids never go backwards),

@@ -4,11 +4,13 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static enum log_level least_level = LOG_INFO;
-static bool as_text;
+/* Read by every thread; a reload may change them at any time. */
+static atomic_int least_level = LOG_INFO;
+static atomic_bool as_text;
 
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 static const char *const format_names[] = { "auto", "json", "text" };
@@ -46,18 +48,19 @@ bool log_format_parse(const char *word, enum log_format *format_r)
 
 void log_setup(enum log_level least, enum log_format format)
 {
-	least_level = least;
-	as_text = format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO));
+	atomic_store(&least_level, (int)least);
+	atomic_store(&as_text, format == LOG_TEXT || (format == LOG_AUTO && isatty(STDERR_FILENO)));
 }
 
 bool log_begin(struct log_line *line, enum log_level level, const char *event)
 {
 	struct buf *b = &line->text;
 
-	if (level < least_level)
+	if ((int)level < atomic_load_explicit(&least_level, memory_order_relaxed))
 		return false;
 	buf_init(b, LOG_MAX_LINE);
-	if (as_text) {
+	line->as_text = atomic_load_explicit(&as_text, memory_order_relaxed);
+	if (line->as_text) {
 		struct buf time;
 		buf_init(&time, 64);
 		buf_json_time(&time, now_us(), 3);
@@ -96,7 +99,7 @@ static bool needs_quotes(struct slice s)
 
 static void key(struct log_line *line, const char *name)
 {
-	if (as_text)
+	if (line->as_text)
 		buf_printf(&line->text, " %s=", name);
 	else
 		buf_json_key(&line->text, name);
@@ -107,9 +110,9 @@ void log_slice(struct log_line *line, const char *name, struct slice value)
 	if (value.base == NULL)
 		return;
 	key(line, name);
-	if (as_text && !needs_quotes(value)) {
+	if (line->as_text && !needs_quotes(value)) {
 		buf_add(&line->text, value.base, value.len);
-	} else if (as_text) {
+	} else if (line->as_text) {
 		struct buf quoted;
 		buf_init(&quoted, LOG_MAX_LINE);
 		buf_json_slice(&quoted, value);
@@ -155,9 +158,9 @@ void log_end(struct log_line *line)
 		b->len = line->whole;
 		b->truncated = false;
 		b->max_bytes += 64; /* for the note that it was cut */
-		buf_puts(b, as_text ? " (cut)\n" : ",\"cut\":true}\n");
+		buf_puts(b, line->as_text ? " (cut)\n" : ",\"cut\":true}\n");
 	} else {
-		buf_puts(b, as_text ? "\n" : "}\n");
+		buf_puts(b, line->as_text ? "\n" : "}\n");
 	}
 	/* A log that cannot be written must not stop the mail. */
 	ssize_t written = write(STDERR_FILENO, b->base, b->len);

@@ -10,7 +10,7 @@
  *
  * Never a token, never a message's content. Library code returns errors; programs log them.
  *
- * Threads    Any, once log_setup() was called. A line is one write(2), so lines do not mix. */
+ * Threads    Any; log_setup() may be called again. A line is one write(2), so lines do not mix. */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
 
@@ -23,6 +23,7 @@ enum { LOG_MAX_LINE = 8192 }; /* bytes; a longer line is cut, and says so */
 
 struct log_line {
 	struct buf text;
+	bool as_text;
 	size_t whole; /* bytes up to the end of the last field that fitted */
 };
 

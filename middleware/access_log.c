@@ -3,6 +3,12 @@
 #include "lib/ids.h"
 #include "lib/log.h"
 #include "middleware/chain.h"
+#include "middleware/client.h"
+
+struct access_log {
+	h2o_logger_t super;
+	const struct chain_live *(*live)(const h2o_context_t *ctx);
+};
 
 static void log_access(h2o_logger_t *self, h2o_req_t *req)
 {
@@ -12,10 +18,14 @@ static void log_access(h2o_logger_t *self, h2o_req_t *req)
 
 	if (!log_begin(&line, level, "request"))
 		return;
+	if (r->client == NULL) /* h2o refused it before the chain began */
+		client_assign(
+			r, &((struct access_log *)self)->live(req->conn->ctx)->trusted_proxies);
 	log_slice(&line, "request_id", r->id);
 	log_slice(&line, "trace_id", r->log.trace_id);
 	log_slice(&line, "parent_id", r->log.parent_id);
 	log_slice(&line, "method", (struct slice){ req->input.method.base, req->input.method.len });
+	log_str(&line, "client", r->client);
 	log_str(&line, "route", r->route != NULL ? r->route->pattern : "none");
 	log_int(&line, "status", req->res.status);
 	log_int(&line, "bytes_in", (int64_t)req->entity.len);
@@ -40,6 +50,10 @@ static void log_access(h2o_logger_t *self, h2o_req_t *req)
 
 void mw_access_log_attach(h2o_pathconf_t *path, const struct chain_settings *set)
 {
-	if (set->access_log)
-		h2o_create_logger(path, sizeof(h2o_logger_t))->log_access = log_access;
+	if (!set->access_log)
+		return;
+	struct access_log *self = (void *)h2o_create_logger(path, sizeof(*self));
+
+	self->super.log_access = log_access;
+	self->live = set->live;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* auth_limit.c - wrong tokens of one address: after a few, its requests are refused unseen */
+#include "lib/cidr.h"
 #include "middleware/chain.h"
 #include "middleware/rate_limit.h"
 #include "middleware/respond.h"
@@ -11,37 +12,22 @@ struct mw_auth_limit {
 	const struct rate_limits *limits;
 };
 
-struct slice auth_limit_name(const struct sockaddr *address, char name[AUTH_LIMIT_MAX_NAME])
+struct slice auth_limit_name(const char *client, char name[AUTH_LIMIT_MAX_NAME])
 {
-	const uint8_t *bytes = NULL;
-	size_t len = 0;
+	struct ip ip;
 
-	if (address->sa_family == AF_INET) {
-		bytes = (const uint8_t *)&((const struct sockaddr_in *)address)->sin_addr;
-		len = 4;
-	} else if (address->sa_family == AF_INET6) {
-		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-		bool mapped = IN6_IS_ADDR_V4MAPPED(in6);
-		bytes = in6->s6_addr + (mapped ? 12 : 0);
-		len = mapped ? 4 : 8;
-	}
-	if (len > 0)
-		memcpy(name, bytes, len);
+	if (!ip_parse(slice_str(client), &ip))
+		return (struct slice){ name, 0 };
+	bool is_v4 = IN6_IS_ADDR_V4MAPPED((struct in6_addr *)ip.bytes);
+	size_t len = is_v4 ? 4 : 8;
+	memcpy(name, ip.bytes + (is_v4 ? 12 : 0), len);
 	return (struct slice){ name, len };
-}
-
-static struct slice name_of(h2o_req_t *req, char name[AUTH_LIMIT_MAX_NAME])
-{
-	struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-
-	req->conn->callbacks->get_peername(req->conn, (struct sockaddr *)&address);
-	return auth_limit_name((struct sockaddr *)&address, name);
 }
 
 void auth_limit_note(const struct rate_limits *limits, struct request *r)
 {
 	char bytes[AUTH_LIMIT_MAX_NAME];
-	struct slice name = name_of(r->h2o, bytes);
+	struct slice name = auth_limit_name(r->client, bytes);
 	struct bucket_state ignored;
 
 	if (name.len > 0)
@@ -57,7 +43,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 
 	if (r->route->scope == SCOPE_NONE)
 		return -1;
-	struct slice name = name_of(req, bytes);
+	struct slice name = auth_limit_name(r->client, bytes);
 	if (name.len == 0)
 		return -1;
 	struct bucket_state state = limiter_look(

@@ -5,6 +5,7 @@ static middleware_attach_fn *const chain[] = {
 	/* outermost first */
 	mw_request_id_attach, /* first: every log line and every error carries the id */
 	mw_trace_attach,      /* and the trace it belongs to */
+	mw_client_attach,     /* who is on the other end, behind how many proxies */
 	mw_access_log_attach, /* sees every request's end, however it ended */
 	mw_metrics_attach,    /* likewise */
 	mw_errors_attach,     /* what h2o refuses by itself is answered in our shape */

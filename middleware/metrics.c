@@ -131,7 +131,7 @@ void http_metrics_deinit(struct http_metrics *http)
 
 enum mail_outcome mail_outcome(const struct route *route, int status, bool duplicate)
 {
-	if (route == NULL || route->scope != SCOPE_INGEST)
+	if (route == NULL || (route->scope & SCOPE_INGEST) == 0)
 		return MAIL_NONE;
 	if (status == 200 || status == 204)
 		return duplicate ? MAIL_DUPLICATE : MAIL_SUCCESS;

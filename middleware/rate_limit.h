@@ -8,8 +8,6 @@
 #include "lib/quota.h"
 #include "middleware/request.h"
 
-#include <sys/socket.h>
-
 /* Shared by all workers, and borrowed for the life of the server. */
 struct rate_limits {
 	/* The worker's quota, where its requests ask and are counted. */
@@ -30,9 +28,9 @@ struct bucket_rate rate_limit_of(const struct rate_limits *limits, const struct 
 void auth_limit_note(const struct rate_limits *limits, struct request *r);
 
 enum { AUTH_LIMIT_MAX_NAME = 8 };
-/* Whose wrong tokens are counted together: an IPv4 address, also one mapped into IPv6, or the /64
- * that an IPv6 address is in. Empty for a Unix socket, whose callers have no address: they are not
- * limited, the file's permissions say who may call. */
-struct slice auth_limit_name(const struct sockaddr *address, char name[AUTH_LIMIT_MAX_NAME]);
+/* Whose wrong tokens are counted together, of a request's `client`: an IPv4 address, also one mapped
+ * into IPv6, or the /64 that an IPv6 address is in. Empty for a Unix socket, whose callers have no
+ * address: they are not limited, the file's permissions say who may call. */
+struct slice auth_limit_name(const char *client, char name[AUTH_LIMIT_MAX_NAME]);
 
 #endif

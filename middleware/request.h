@@ -10,7 +10,14 @@
 #include <h2o.h>
 #include <stdatomic.h>
 
-enum scope { SCOPE_NONE = 0, SCOPE_INGEST = 1, SCOPE_READ = 2, SCOPE_ADMIN = 4, SCOPE_ALL = 7 };
+enum scope {
+	SCOPE_NONE = 0,
+	SCOPE_INGEST = 1,
+	SCOPE_READ = 2,
+	SCOPE_ADMIN = 4,
+	SCOPE_ALL = 7,
+	SCOPE_BY_BASIC = 8, /* a route's, beside its scope: the token may come by Basic as well */
+};
 
 /* Who a token belongs to. */
 struct principal {
@@ -48,6 +55,7 @@ struct request {
 	struct slice id;                   /* X-Request-ID */
 	const struct route *route;         /* NULL: no such path */
 	struct slice args[ROUTE_MAX_ARGS]; /* what the pattern's {…} matched */
+	const char *client;                /* address of who asks (client.h), for logs and limits */
 	const struct principal *who;       /* NULL before auth, and on routes that ask for none */
 	enum auth_failure auth_failure;
 	enum rate_outcome rate;

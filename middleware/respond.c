@@ -75,6 +75,17 @@ void respond_bytes(struct request *r, const char *content_type, struct slice byt
 	send_body(r, 200, "OK", content_type, bytes);
 }
 
+void respond_empty(struct request *r)
+{
+	h2o_req_t *req = r->h2o;
+
+	r->answered = true;
+	req->res.status = 204;
+	req->res.reason = "No Content";
+	/* Without a Content-Length (RFC 9110, 8.6), which 204 needs none of to keep the connection. */
+	h2o_send_inline(req, "", 0);
+}
+
 static void add_error(struct buf *body, const struct request *r, const struct error_kind *kind,
 	const char *message, const char *details)
 {

@@ -12,6 +12,9 @@
 /* The body is copied. */
 void respond_json(struct request *r, int status, const struct buf *body);
 
+/* 204, without a body. */
+void respond_empty(struct request *r);
+
 /* Borrows nothing: bytes are copied. `content_type` must live as long as the program. */
 void respond_bytes(struct request *r, const char *content_type, struct slice bytes);
 

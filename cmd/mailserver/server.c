@@ -2,7 +2,6 @@
 #include "cmd/mailserver/server/server.h"
 #include "cmd/mailserver/command.h"
 #include "cmd/mailserver/options.h"
-#include "lib/log.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -19,23 +18,20 @@ static const char usage[] =
 	"\n"
 	"Runs in the foreground until SIGTERM or SIGINT, then finishes what is in flight. Exits 0 "
 	"when\n"
-	"all of it was finished, 1 when the start failed or shutdown_timeout cut something off.\n";
+	"all of it was finished, 1 when the start failed or shutdown_timeout cut something off. "
+	"SIGHUP\n"
+	"reads the configuration again: tokens, proxies, certificates and the log change.\n";
 
 enum { MAX_FLAGS = 8 };
 
 static int serve(const struct config_request *request)
 {
 	struct config_result *result = options_load(request, "server");
-	enum log_level level = LOG_INFO;
-	enum log_format format = LOG_AUTO;
 
 	if (result == NULL)
 		return 1;
-	const struct config *config = config_result_config(result);
-	log_level_parse(config->log.level, &level);
-	log_format_parse(config->log.format, &format);
-	log_setup(level, format);
-	int exit_code = server_run(config);
+	server_setup_log(config_result_config(result));
+	int exit_code = server_run(request, result);
 	config_result_free(&result);
 	return exit_code;
 }

@@ -31,13 +31,22 @@ static void print_token(bool quiet)
 	printf("token:  %s\n"
 	       "sha256: %s\n"
 	       "\n"
-	       "The token goes to the server, into the file that bearer_token_file names (readable "
-	       "by\n"
-	       "the server alone), and to the callers, who send \"Authorization: Bearer TOKEN\".\n"
-	       "The digest names the token without giving it away: note it where you keep track "
-	       "of\n"
-	       "tokens. This output is the only copy.\n",
-		token, digest_hex);
+	       "Callers send \"Authorization: Bearer TOKEN\". As the one token with every scope, "
+	       "it "
+	       "goes to the\n"
+	       "server into the file that bearer_token_file names, readable by the server alone.\n"
+	       "\n"
+	       "The digest names the token without giving it away. It can stand in the "
+	       "configuration instead of\n"
+	       "the token:\n"
+	       "\n"
+	       "tokens:\n"
+	       "  - name: a-name-for-the-log\n"
+	       "    scopes: [ingest]\n"
+	       "    sha256: %s\n"
+	       "\n"
+	       "This output is the only copy of the token.\n",
+		token, digest_hex, digest_hex);
 }
 
 int cmd_token(int argc, char **argv)

@@ -14,6 +14,31 @@ static const cyaml_schema_value_t text_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED),
 };
 
+#define TEXTS(type, member)                                                                        \
+	CYAML_FIELD_SEQUENCE(                                                                      \
+		#member, CYAML_FLAG_POINTER, type, member, &text_entry, 0, CYAML_UNLIMITED)
+
+static const cyaml_schema_field_t token_fields[] = {
+	TEXT(struct config_token, name),
+	TEXT(struct config_token, tenant),
+	TEXTS(struct config_token, scopes),
+	TEXT(struct config_token, sha256),
+	TEXT(struct config_token, token_file),
+	UINT(struct config_token, rate_limit_per_minute),
+	UINT(struct config_token, rate_limit_burst),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t token_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_token, token_fields),
+};
+
+static const cyaml_schema_field_t tls_fields[] = {
+	TEXT(struct config_tls, cert_file),
+	TEXT(struct config_tls, key_file),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t storage_fields[] = {
 	TEXT(struct config_storage, url),
 	BOOL(struct config_storage, migrate),
@@ -60,13 +85,18 @@ static const cyaml_schema_field_t log_fields[] = {
 static const cyaml_schema_field_t fields[] = {
 	UINT(struct config, port),
 	TEXT(struct config, mode),
-	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER, struct config, listen, &text_entry, 0,
-		CYAML_UNLIMITED),
+	TEXTS(struct config, listen),
+	TEXT(struct config, socket_mode),
+	TEXT(struct config, socket_group),
 	UINT(struct config, workers),
 	TEXT(struct config, data_dir),
 	TEXT(struct config, spool_dir),
 	TEXT(struct config, bearer_token),
 	TEXT(struct config, bearer_token_file),
+	CYAML_FIELD_SEQUENCE("tokens", CYAML_FLAG_POINTER, struct config, tokens, &token_entry, 0,
+		CYAML_UNLIMITED),
+	TEXTS(struct config, trusted_proxies),
+	BOOL(struct config, proxy_protocol),
 	UINT(struct config, rate_limit_per_minute),
 	UINT(struct config, rate_limit_burst),
 	UINT(struct config, read_timeout),
@@ -83,6 +113,7 @@ static const cyaml_schema_field_t fields[] = {
 	UINT(struct config, shutdown_timeout),
 	UINT(struct config, drain_delay),
 	CYAML_FIELD_MAPPING("storage", CYAML_FLAG_DEFAULT, struct config, storage, storage_fields),
+	CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct config, tls, tls_fields),
 	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_DEFAULT, struct config, limits, limits_fields),
 	CYAML_FIELD_MAPPING("redis", CYAML_FLAG_DEFAULT, struct config, redis, redis_fields),
 	CYAML_FIELD_MAPPING("log", CYAML_FLAG_DEFAULT, struct config, log, log_fields),

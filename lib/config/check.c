@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/config/check.h"
+#include "lib/cidr.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -63,6 +64,45 @@ static void check_listen(struct merge *m, const char *key)
 		check_address(m, item->value, arena_printf(m->arena, "/%s/%u", key, i++));
 }
 
+static void check_proxies(struct merge *m)
+{
+	const struct node *proxies = node_get(m->root, "trusted_proxies");
+	unsigned i = 0;
+
+	for (const struct member *item = proxies->first; item != NULL; item = item->next) {
+		const char *pointer = arena_printf(m->arena, "/trusted_proxies/%u", i++);
+		struct cidr ignored;
+		if (item->value->type != NODE_STRING || has_error(m, pointer) ||
+			cidr_parse(slice_str(item->value->text), &ignored))
+			continue;
+		findings_add(m->findings, CONFIG_ERROR, item->value->at, pointer,
+			"%s is neither an address nor a range: use 192.0.2.1, 10.0.0.0/8, "
+			"2001:db8::1 or 2001:db8::/32",
+			findings_quote(m->arena, item->value->text));
+	}
+	if (node_get_flag(m->root, "proxy_protocol") && node_length(proxies) == 0)
+		findings_add(m->findings, CONFIG_WARNING, node_get(m->root, "proxy_protocol")->at,
+			"/proxy_protocol",
+			"without effect, because trusted_proxies is empty: name the proxies there");
+}
+
+static void check_tls(struct merge *m)
+{
+	static const char *const files[2] = { "cert_file", "key_file" };
+	const struct node *tls = node_get(m->root, "tls");
+
+	for (int i = 0; i < 2; i++) {
+		const struct node *set = node_get(tls, files[i]);
+		const struct node *other = node_get(tls, files[1 - i]);
+		if (set->type == NODE_STRING && set->text[0] != '\0' &&
+			other->type == NODE_STRING && other->text[0] == '\0')
+			findings_add(m->findings, CONFIG_ERROR, set->at,
+				arena_printf(m->arena, "/tls/%s", files[1 - i]),
+				"not set, but tls.%s is: set both, or none to speak plain HTTP",
+				files[i]);
+	}
+}
+
 /* Two numbers of which the first should not be above the second. */
 static const struct bound {
 	const char *pointer, *bound, *consequence;
@@ -107,6 +147,8 @@ void config_check(struct merge *m)
 {
 	check_listen(m, "listen");
 	check_listen(m, "metrics_listen");
+	check_proxies(m);
+	check_tls(m);
 	check_bounds(m);
 	check_ports(m);
 }

@@ -11,6 +11,7 @@
 #include "lib/config/yaml_tree.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct config_result {
@@ -119,6 +120,31 @@ const struct config *config_result_config(const struct config_result *r)
 const char *config_result_file(const struct config_result *r)
 {
 	return r->file;
+}
+
+static bool is_same(const struct node *a, const struct node *b)
+{
+	struct buf left, right;
+
+	buf_init(&left, SIZE_MAX);
+	buf_init(&right, SIZE_MAX);
+	node_json(&left, a);
+	node_json(&right, b);
+	bool same = left.len == right.len && memcmp(left.base, right.base, left.len) == 0;
+	buf_deinit(&left);
+	buf_deinit(&right);
+	return same;
+}
+
+void config_result_compare(const struct config_result *a, const struct config_result *b,
+	void (*changed)(void *data, const char *key), void *data)
+{
+	for (size_t i = 0; i < a->keys.count; i++) {
+		const struct config_key *key = &a->keys.list[i];
+		if ((key->kind == KEY_VALUE || key->kind == KEY_LIST) &&
+			!is_same(node_at(a->root, key->pointer), node_at(b->root, key->pointer)))
+			changed(data, key->dotted);
+	}
 }
 
 char *config_result_show(const struct config_result *r)

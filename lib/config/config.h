@@ -20,11 +20,24 @@ struct config {
 	char *mode; /* "simple" or "socket" */
 	char **listen;
 	unsigned listen_count;
-	uint32_t workers; /* 0: one per core */
+	char *socket_mode, *socket_group; /* of unix: listeners; "": as they come */
+	uint32_t workers;                 /* 0: one per core */
 	char *data_dir;
 	char *spool_dir;    /* where large bodies lie while they are taken in; never "" */
 	char *bearer_token; /* also when it was read from bearer_token_file; "": none */
 	char *bearer_token_file;
+	struct config_token {
+		char *name, *tenant;
+		char **scopes; /* "ingest", "read", "admin" */
+		unsigned scopes_count;
+		char *sha256; /* 64 hex digits, also when the token was read from token_file */
+		char *token_file;
+		uint32_t rate_limit_per_minute, rate_limit_burst; /* 0: the server's */
+	} * tokens;
+	unsigned tokens_count;
+	char **trusted_proxies; /* lib/cidr.h can parse them */
+	unsigned trusted_proxies_count;
+	bool proxy_protocol;
 	uint32_t rate_limit_per_minute, rate_limit_burst;
 	uint32_t read_timeout, write_timeout, idle_timeout, handler_timeout;
 	uint32_t max_connections;
@@ -45,6 +58,9 @@ struct config {
 		uint32_t queue_messages;
 		uint64_t queue_bytes;
 	} storage;
+	struct config_tls {
+		char *cert_file, *key_file; /* both or none; "": none */
+	} tls;
 	struct config_limits {
 		uint64_t max_message_bytes;
 		uint64_t spool_threshold_bytes; /* larger bodies go to a file in spool_dir */
@@ -110,6 +126,10 @@ const struct config_findings *config_result_findings(const struct config_result 
 const struct config *config_result_config(const struct config_result *r);
 /* The file that was read or should have been; NULL when none was named and none found. */
 const char *config_result_file(const struct config_result *r);
+
+/* Calls `changed` with the name of each key ("storage.url") that has not the same value in both. */
+void config_result_compare(const struct config_result *a, const struct config_result *b,
+	void (*changed)(void *data, const char *key), void *data);
 
 /* `file:line:column: error: /json/pointer: message`, without a newline, into a malloc()ed string. */
 char *config_finding_format(const struct config_finding *f);

@@ -43,6 +43,8 @@ static const char *type_fault(const char *type, const struct node *value)
 		return "is not a text";
 	if (strcmp(type, "array") == 0 && value->type != NODE_LIST)
 		return "is not a list";
+	if (strcmp(type, "object") == 0 && value->type != NODE_MAP)
+		return "is not a section of keys";
 	return NULL;
 }
 
@@ -60,8 +62,19 @@ static bool is_shorter(const struct node *value, const struct node *least)
 	return least != NULL && (int64_t)characters(value->text) < least->integer;
 }
 
+static const char *missing_key(
+	struct arena *arena, const struct node *rules, const struct node *value)
+{
+	const struct node *required = node_get(rules, "required");
+
+	for (const struct member *m = required->first; m != NULL; m = m->next)
+		if (node_get(value, m->value->text) == NULL)
+			return arena_printf(arena, "has no %s", m->value->text);
+	return "does not have the right form";
+}
+
 /* What is wrong with the value, given that something is. */
-static const char *fault_of(const struct node *rules, const struct node *value)
+static const char *fault_of(struct arena *arena, const struct node *rules, const struct node *value)
 {
 	const char *fault = type_fault(node_get_text(rules, "type"), value);
 
@@ -69,6 +82,8 @@ static const char *fault_of(const struct node *rules, const struct node *value)
 		return fault;
 	if (value->type == NODE_INT)
 		return "is out of range";
+	if (value->type == NODE_MAP)
+		return missing_key(arena, rules, value);
 	if (value->type == NODE_LIST)
 		return value->first == NULL ? "is empty" : "names the same thing twice";
 	if (is_shorter(value, node_get(rules, "minLength")))
@@ -118,7 +133,7 @@ static void report(void *data, const char *pointer, const char *rule)
 			(struct origin){ .source = "configuration" }, pointer, "%s", rule);
 	else
 		findings_add(j->findings, CONFIG_ERROR, value->at, pointer, "%s %s: %s",
-			name_of(arena, key, value), fault_of(rules, value),
+			name_of(arena, key, value), fault_of(arena, rules, value),
 			node_get_text(rules, "x-hint"));
 }
 

@@ -25,10 +25,17 @@ static const char *variable_of(struct arena *arena, const struct node *rules, co
 	return name;
 }
 
+static const struct node *item_properties(const struct node *rules)
+{
+	return node_get(node_get(rules, "items"), "properties");
+}
+
 static enum key_kind kind_of(const struct node *rules)
 {
 	if (node_get(rules, "properties") != NULL)
 		return KEY_SECTION;
+	if (item_properties(rules) != NULL)
+		return KEY_LIST;
 	return node_get_flag(rules, "x-unused") ? KEY_UNUSED : KEY_VALUE;
 }
 
@@ -45,21 +52,21 @@ static size_t count_keys(const struct node *rules)
 	size_t n = 0;
 
 	if (properties == NULL)
+		properties = item_properties(rules);
+	if (properties == NULL)
 		return 0;
 	for (const struct member *m = properties->first; m != NULL; m = m->next)
 		n += 1 + count_keys(m->value);
 	return n;
 }
 
-static void add_keys(struct arena *arena, struct config_keys *keys, const struct node *rules,
-	const char *pointer, const char *prefix)
+static void add_keys(struct arena *arena, struct config_keys *keys, const struct node *properties,
+	const char *pointer, const char *prefix, bool in_list)
 {
-	const struct node *properties = node_get(rules, "properties");
-
 	for (const struct member *m = properties->first; m != NULL; m = m->next) {
 		struct config_key *key = &keys->list[keys->count++];
 		*key = (struct config_key){
-			.kind = kind_of(m->value),
+			.kind = in_list ? KEY_ITEM : kind_of(m->value),
 			.pointer = pointer_join(arena, pointer, m->key),
 			.dotted = arena_printf(arena, "%s%s", prefix, m->key),
 			.name = m->key,
@@ -67,11 +74,15 @@ static void add_keys(struct arena *arena, struct config_keys *keys, const struct
 			.zero_is_default = is_gomail_number(m->value),
 			.is_secret = node_get(m->value, "x-secret") != NULL,
 		};
-		if (key->kind == KEY_SECTION)
-			add_keys(arena, keys, m->value, key->pointer,
-				arena_printf(arena, "%s.", key->dotted));
-		else
+		const char *inner = arena_printf(arena, "%s.", key->dotted);
+		if (key->kind != KEY_SECTION && key->kind != KEY_ITEM)
 			key->variable = variable_of(arena, m->value, key->dotted);
+		if (key->kind == KEY_SECTION)
+			add_keys(arena, keys, node_get(m->value, "properties"), key->pointer, inner,
+				false);
+		else if (key->kind == KEY_LIST)
+			add_keys(arena, keys, item_properties(m->value),
+				pointer_join(arena, key->pointer, "*"), inner, true);
 	}
 }
 
@@ -84,14 +95,30 @@ struct config_keys config_keys_read(struct arena *arena)
 	schema = yaml_read(&findings, "schema", config_schema_json, strlen(config_schema_json));
 	assert(schema != NULL && findings.all.count == 0);
 	keys.list = arena_alloc(arena, count_keys(schema) * sizeof(*keys.list));
-	add_keys(arena, &keys, schema, "", "");
+	add_keys(arena, &keys, node_get(schema, "properties"), "", "", false);
 	return keys;
+}
+
+/* A star in the key's pointer stands for any index. */
+static bool pointer_fits(const char *own, const char *pointer)
+{
+	for (; *own != '\0'; own++) {
+		if (*own == '*') {
+			size_t digits = strspn(pointer, "0123456789");
+			if (digits == 0)
+				return false;
+			pointer += digits;
+		} else if (*pointer++ != *own) {
+			return false;
+		}
+	}
+	return *pointer == '\0';
 }
 
 const struct config_key *key_by_pointer(const struct config_keys *keys, const char *pointer)
 {
 	for (size_t i = 0; i < keys->count; i++)
-		if (strcmp(keys->list[i].pointer, pointer) == 0)
+		if (pointer_fits(keys->list[i].pointer, pointer))
 			return &keys->list[i];
 	return NULL;
 }
@@ -110,6 +137,14 @@ const struct config_key *key_by_variable(const struct config_keys *keys, const c
 		if (keys->list[i].variable != NULL && strcmp(keys->list[i].variable, variable) == 0)
 			return &keys->list[i];
 	return NULL;
+}
+
+const struct config_key *key_next_item(const struct config_keys *keys,
+	const struct config_key *list, const struct config_key *item)
+{
+	const struct config_key *next = item != NULL ? item + 1 : list + 1;
+
+	return next < keys->list + keys->count && next->kind == KEY_ITEM ? next : NULL;
 }
 
 static size_t min3(size_t a, size_t b, size_t c)

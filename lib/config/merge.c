@@ -123,12 +123,19 @@ void merge_set(struct merge *m, const struct config_key *key, struct node *value
 	node_set(m->arena, section, step, value->at, value);
 }
 
-static void lay(struct merge *m, const struct config_key *key, struct node *value)
+/* The value in its type; NULL when it stands for none. */
+static struct node *value_of(struct merge *m, const struct config_key *key, struct node *value)
 {
 	if (is_not_set(key, value))
-		return;
+		return NULL;
 	value = to_type(m->arena, key->rules, value);
-	if (!is_not_set(key, value))
+	return is_not_set(key, value) ? NULL : value;
+}
+
+static void lay(struct merge *m, const struct config_key *key, struct node *value)
+{
+	value = value_of(m, key, value);
+	if (value != NULL)
 		merge_set(m, key, value);
 }
 
@@ -153,6 +160,47 @@ static void note_unknown(
 			"`mailserver validate --show-schema`");
 }
 
+static struct node *item_of(struct merge *m, const struct config_key *list,
+	const struct node *written, const char *pointer)
+{
+	struct node *item = node_new(m->arena, NODE_MAP, written->at);
+
+	for (const struct member *member = written->first; member != NULL; member = member->next) {
+		const char *inner = pointer_join(m->arena, pointer, member->key);
+		const struct config_key *key = key_by_pointer(m->keys, inner);
+		if (key == NULL) {
+			note_unknown(m, member, inner,
+				arena_printf(m->arena, "%s.%s", list->dotted, member->key));
+			continue;
+		}
+		struct node *value = value_of(m, key, member->value);
+		if (value != NULL)
+			node_set(m->arena, item, member->key, member->key_at, value);
+	}
+	return item;
+}
+
+/* What is no list, or no object within it, stays as it is, for the judge. */
+static void lay_list(struct merge *m, const struct config_key *key, struct node *written)
+{
+	struct node *list = node_new(m->arena, NODE_LIST, written->at);
+	size_t i = 0;
+
+	if (written->type != NODE_LIST) {
+		if (!is_not_set(key, written))
+			merge_set(m, key, written);
+		return;
+	}
+	for (const struct member *member = written->first; member != NULL; member = member->next) {
+		const char *pointer = arena_printf(m->arena, "%s/%zu", key->pointer, i++);
+		struct node *item = member->value;
+		if (item->type == NODE_MAP)
+			item = item_of(m, key, item, pointer);
+		node_append(m->arena, list, item);
+	}
+	merge_set(m, key, list);
+}
+
 static void merge_map(
 	struct merge *m, const struct node *map, const char *pointer, const char *prefix);
 
@@ -169,6 +217,8 @@ static void merge_member(
 		note_unused(m, key, member->key_at);
 	else if (key->kind == KEY_VALUE)
 		lay(m, key, member->value);
+	else if (key->kind == KEY_LIST)
+		lay_list(m, key, member->value);
 	else if (member->value->type == NODE_MAP)
 		merge_map(m, member->value, pointer, arena_printf(m->arena, "%s.", dotted));
 	else if (member->value->type != NODE_NULL)
@@ -217,6 +267,9 @@ static void merge_variable(struct merge *m, const struct config_key *key, const 
 		return;
 	if (key->kind == KEY_UNUSED)
 		note_unused(m, key, at);
+	else if (key->kind == KEY_LIST)
+		findings_add(m->findings, CONFIG_WARNING, at, key->pointer,
+			"not used: a list of objects is taken from the file only");
 	else if (text_is_usable(m, key, value, at))
 		lay(m, key, node_string(m->arena, value, at));
 }
@@ -268,17 +321,36 @@ void merge_overrides(struct merge *m, const struct config_override *list, size_t
 	}
 }
 
-void merge_defaults(struct merge *m)
+static struct node *default_of(struct arena *arena, const struct config_key *key)
 {
 	static const struct origin at = { .source = "default" };
+	const struct node *value = node_get(key->rules, "default");
 
+	return value != NULL ? node_copy(arena, value, at) : node_string(arena, "", at);
+}
+
+static void item_defaults(struct merge *m, const struct config_key *list, struct node *item)
+{
+	for (const struct config_key *key = NULL;
+		(key = key_next_item(m->keys, list, key)) != NULL;) {
+		struct node *value = default_of(m->arena, key);
+		if (node_get(item, key->name) == NULL)
+			node_set(m->arena, item, key->name, value->at, value);
+	}
+}
+
+void merge_defaults(struct merge *m)
+{
 	for (size_t i = 0; i < m->keys->count; i++) {
 		const struct config_key *key = &m->keys->list[i];
-		const struct node *value = node_get(key->rules, "default");
-		if (key->kind != KEY_VALUE || node_at(m->root, key->pointer) != NULL)
+		if (key->kind != KEY_VALUE && key->kind != KEY_LIST)
 			continue;
-		merge_set(m, key,
-			value != NULL ? node_copy(m->arena, value, at)
-				      : node_string(m->arena, "", at));
+		const struct node *value = node_at(m->root, key->pointer);
+		if (value == NULL)
+			merge_set(m, key, default_of(m->arena, key));
+		else if (key->kind == KEY_LIST)
+			for (struct member *item = value->first; item != NULL; item = item->next)
+				if (item->value->type == NODE_MAP)
+					item_defaults(m, key, item->value);
 	}
 }

@@ -3,7 +3,8 @@
  *
  * A layer's value is brought to the type that the schema has for its key: quoted numbers become
  * numbers, one string with commas a list. Null, the empty string and, for GoMail's numbers, zero
- * mean that the layer does not set the key. What cannot be brought to its type stays as it is, for
+ * mean that the layer does not set the key. A list of objects is taken whole, from the file only;
+ * its objects have their defaults too. What cannot be brought to its type stays as it is, for
  * the judge to name. */
 #ifndef LIB_CONFIG_MERGE_H
 #define LIB_CONFIG_MERGE_H

@@ -93,6 +93,11 @@ static void add_key(struct arena *scratch, struct buf *out, const struct config_
 		buf_putc(out, '\n');
 		return;
 	}
+	if (value->type == NODE_LIST && value->first == NULL) {
+		buf_puts(out, " []");
+		add_origin(out, &value->at);
+		return;
+	}
 	if (value->type == NODE_LIST && node_get(key->rules, "items") != NULL) {
 		add_origin(out, &value->at);
 		for (const struct member *m = value->first; m != NULL; m = m->next) {
@@ -107,18 +112,58 @@ static void add_key(struct arena *scratch, struct buf *out, const struct config_
 	add_origin(out, &value->at);
 }
 
-/* A token that was read from a file is shown as the file's name. */
-static bool is_kept_in_file(
-	const struct node *root, const struct config_key *key, const struct node *value)
+/* On one line: `["a", "b"]`. */
+static void add_short_list(struct buf *out, const struct node *list)
 {
-	const char *file = node_get_text(root, "bearer_token_file");
+	struct buf json;
 
-	return strcmp(key->dotted, "bearer_token") == 0 && file != NULL &&
-	       strcmp(value->at.source, file) == 0;
+	buf_init(&json, SHOWN_BYTES);
+	node_json(&json, list);
+	buf_puts(out, json.base);
+	buf_deinit(&json);
+}
+
+/* A token that was read from a file is shown as the file's name. */
+static bool is_kept_in_file(const char *file, const struct node *value)
+{
+	return file != NULL && strcmp(value->at.source, file) == 0;
+}
+
+static void add_object(struct arena *scratch, struct buf *out, const struct config_keys *keys,
+	const struct config_key *list, const struct node *object)
+{
+	const char *file = node_get_text(object, "token_file"), *bullet = "  - ";
+
+	for (const struct config_key *key = NULL; (key = key_next_item(keys, list, key)) != NULL;) {
+		const struct node *value = node_get(object, key->name);
+		if (value == NULL || is_kept_in_file(file, value))
+			continue;
+		buf_printf(out, "%s%s: ", bullet, key->name);
+		bullet = "    ";
+		if (value->type == NODE_LIST)
+			add_short_list(out, value);
+		else
+			add_value(scratch, out, key, value);
+		add_origin(out, &value->at);
+	}
+}
+
+static void add_objects(struct arena *scratch, struct buf *out, const struct config_keys *keys,
+	const struct config_key *key, const struct node *list)
+{
+	if (list->type != NODE_LIST || list->first == NULL) {
+		add_key(scratch, out, key, list);
+		return;
+	}
+	buf_printf(out, "%s:", key->name);
+	add_origin(out, &list->at);
+	for (const struct member *m = list->first; m != NULL; m = m->next)
+		add_object(scratch, out, keys, key, m->value);
 }
 
 char *config_show(const struct config_keys *keys, struct node *root)
 {
+	const char *token_file = node_get_text(root, "bearer_token_file");
 	struct arena *scratch = arena_new();
 	struct buf out;
 
@@ -126,8 +171,15 @@ char *config_show(const struct config_keys *keys, struct node *root)
 	buf_puts(&out, "");
 	for (size_t i = 0; i < keys->count; i++) {
 		const struct config_key *key = &keys->list[i];
+		if (key->kind == KEY_ITEM)
+			continue;
 		const struct node *value = node_at(root, key->pointer);
-		if (value != NULL && !is_kept_in_file(root, key, value))
+		if (value == NULL || (strcmp(key->dotted, "bearer_token") == 0 &&
+					     is_kept_in_file(token_file, value)))
+			continue;
+		if (key->kind == KEY_LIST)
+			add_objects(scratch, &out, keys, key, value);
+		else
 			add_key(scratch, &out, key, value);
 	}
 	arena_free(&scratch);

@@ -23,8 +23,14 @@ START_TEST(what_is_shown_loads_again_as_the_same)
 {
 	const char *first;
 
-	load_token_file(TOKEN, "port: 4000\nlisten: ['::1', 'unix:/run/a b']\ndata_dir: 'a: #b\"'\n"
-			       "metrics_namespace: 'null'\nlog: {level: error}\n");
+	write_file("other", TOKEN "-other", strlen(TOKEN "-other"));
+	load_token_file(TOKEN,
+		arena_printf(config_arena,
+			"port: 4000\nlisten: ['::1', 'unix:/run/a b']\ndata_dir: 'a: #b\"'\n"
+			"metrics_namespace: 'null'\nlog: {level: error}\nsocket_mode: 0660\n"
+			"trusted_proxies: 10.0.0.0/8,::1\n"
+			"tokens: [{name: a, tenant: b.c, scopes: 'read,admin', token_file: '%s'}]",
+			home_path("other")));
 	ck_assert_uint_eq(error_count(), 0);
 	first = shown_text();
 	must_load(first);
@@ -39,7 +45,7 @@ START_TEST(schema_says_for_every_key_what_it_does_and_what_would_be_right)
 	for (size_t i = 0; i < config_keys.count; i++) {
 		const struct config_key *key = &config_keys.list[i];
 		ck_assert_msg(node_get_text(key->rules, "description") != NULL, "%s", key->dotted);
-		if (key->kind != KEY_VALUE)
+		if (key->kind == KEY_SECTION || key->kind == KEY_UNUSED)
 			continue;
 		ck_assert_msg(node_get_text(key->rules, "type") != NULL, "%s", key->dotted);
 		ck_assert_msg(strncmp(node_get_text(key->rules, "x-hint"), "use ", 4) == 0, "%s",
@@ -108,11 +114,15 @@ START_TEST(sample_names_every_key_with_its_default)
 	ck_assert_ptr_nonnull(sample);
 	for (size_t i = 0; i < config_keys.count; i++) {
 		const struct config_key *key = &config_keys.list[i];
+		if (key->kind == KEY_ITEM) {
+			assert_holds(yaml, arena_printf(config_arena, " %s: ", key->name));
+			continue;
+		}
 		const struct node *value = node_at(sample, key->pointer);
 		const struct node *usual = node_get(key->rules, "default");
 		struct buf a, b;
 		ck_assert_msg((value == NULL) == (key->kind == KEY_UNUSED), "%s", key->dotted);
-		if (key->kind != KEY_VALUE)
+		if (key->kind != KEY_VALUE && key->kind != KEY_LIST)
 			continue;
 		buf_init(&a, CONFIG_OUTPUT_BYTES);
 		buf_init(&b, CONFIG_OUTPUT_BYTES);
@@ -143,6 +153,7 @@ static const char *documented_default(const struct config_key *key)
 	if (usual->type != NODE_LIST)
 		return arena_printf(config_arena, "`%s`", usual->text);
 	buf_init(&list, CONFIG_OUTPUT_BYTES);
+	buf_puts(&list, "");
 	for (const struct member *m = usual->first; m != NULL; m = m->next)
 		buf_printf(&list, "%s\"%s\"", list.len > 0 ? ", " : "", m->value->text);
 	text = arena_printf(config_arena, "`[%s]`", list.base);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/server/connection.h"
+#include "cmd/mailserver/server/policy.h"
+#include "lib/log.h"
+#include "lib/proxy_line.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <h2o/http1.h>
 #include <netinet/tcp.h>
 #include <unistd.h>
 
@@ -10,6 +14,7 @@ enum {
 	LINGER_MS = 5000,
 	/* While draining, an idle connection is left open so long: a request may be on its way. */
 	DRAIN_IDLE_MS = 1000,
+	OPENING_DRAINING_MS = 1000, /* what a drain leaves to one that is not at HTTP yet */
 };
 
 struct connection {
@@ -17,6 +22,8 @@ struct connection {
 	struct worker *worker;
 	h2o_socket_t *sock; /* NULL once h2o closed it */
 	bool used;          /* a request was answered on it */
+	SSL_CTX *tls;       /* its own reference; NULL: plain */
+	bool opening;       /* before HTTP: h2o's data pointer is this struct */
 	bool in_request;    /* a handler has it, or its answer is on its way */
 	bool reading;       /* bytes of a request that is not complete were seen */
 	uint64_t since_ms;  /* when it began to wait, or to read */
@@ -32,6 +39,7 @@ static void connection_free(struct connection *c)
 	loop_fd_close(&c->linger);
 	if (c->linger_fd != -1)
 		close(c->linger_fd);
+	SSL_CTX_free(c->tls);
 	h2o_linklist_unlink(&c->link);
 	w->connection_count--;
 	atomic_fetch_sub_explicit(&w->server->connections, 1, memory_order_relaxed);
@@ -67,6 +75,101 @@ static void on_close(void *data)
 		loop_fd_want(c->linger, LOOP_READ);
 }
 
+/* HTTP may end the connection at once: it is not to be touched afterwards. */
+static void begin_http(struct connection *c)
+{
+	h2o_context_t *http = &c->worker->http;
+
+	c->opening = false;
+	c->since_ms = loop_now_ms(c->worker->loop);
+	h2o_http1_accept(&c->worker->accept, c->sock, *h2o_get_timestamp(http, NULL, NULL));
+}
+
+static void log_refusal(struct connection *c, enum log_level level, const char *why)
+{
+	struct sockaddr_storage peer;
+	struct log_line line;
+	char text[IP_TEXT];
+	struct ip ip;
+
+	if (!log_begin(&line, level, "connection refused"))
+		return;
+	if (h2o_socket_getpeername(c->sock, (struct sockaddr *)&peer) > 0 &&
+		ip_of_sockaddr((struct sockaddr *)&peer, &ip)) {
+		ip_format(&ip, text);
+		log_str(&line, "peer", text);
+	}
+	log_str(&line, "error", why);
+	log_end(&line);
+}
+
+static void on_handshake(h2o_socket_t *sock, const char *err)
+{
+	struct connection *c = sock->data;
+
+	if (err == NULL) {
+		begin_http(c);
+		return;
+	}
+	log_refusal(c, LOG_DEBUG, err);
+	h2o_socket_close(sock);
+}
+
+static void begin_tls(struct connection *c)
+{
+	if (c->tls != NULL)
+		h2o_socket_ssl_handshake(c->sock, c->tls, NULL, on_handshake);
+	else
+		begin_http(c);
+}
+
+static void on_proxy_line(h2o_socket_t *sock, const char *err)
+{
+	struct connection *c = sock->data;
+	struct proxy_line line;
+
+	if (err != NULL) {
+		h2o_socket_close(sock);
+		return;
+	}
+	switch (proxy_line_parse((struct slice){ sock->input->bytes, sock->input->size }, &line)) {
+	case PROXY_LINE_PART:
+		break;
+	case PROXY_LINE_BROKEN:
+		log_refusal(c, LOG_WARNING, "a trusted proxy did not begin with a PROXY line");
+		h2o_socket_close(sock);
+		break;
+	case PROXY_LINE_WHOLE:
+		h2o_buffer_consume(&sock->input, line.len);
+		if (line.source_len > 0)
+			h2o_socket_setpeername(
+				sock, (struct sockaddr *)&line.source, line.source_len);
+		begin_tls(c);
+		break;
+	}
+}
+
+/* What the worker's policy has for a peer; sockets in the file system have neither. */
+static void begin(struct connection *c)
+{
+	const struct policy *policy = c->worker->policy;
+	struct sockaddr_storage peer;
+	struct ip ip;
+	bool is_ip = h2o_socket_getpeername(c->sock, (struct sockaddr *)&peer) > 0 &&
+		     ip_of_sockaddr((struct sockaddr *)&peer, &ip);
+
+	c->sock->data = c;
+	if (is_ip && policy->tls != NULL) {
+		SSL_CTX_up_ref(policy->tls);
+		c->tls = policy->tls;
+	}
+	if (is_ip && policy->proxy_protocol &&
+		cidr_list_contains(&policy->live.trusted_proxies, &ip))
+		h2o_socket_read_start(c->sock, on_proxy_line);
+	else
+		begin_tls(c);
+}
+
 void connection_open(struct worker *w, h2o_socket_t *sock)
 {
 	struct connection *c = h2o_mem_alloc(sizeof(*c));
@@ -75,6 +178,7 @@ void connection_open(struct worker *w, h2o_socket_t *sock)
 	*c = (struct connection){
 		.worker = w,
 		.sock = sock,
+		.opening = true,
 		.since_ms = loop_now_ms(w->loop),
 		.linger_fd = -1,
 	};
@@ -86,7 +190,7 @@ void connection_open(struct worker *w, h2o_socket_t *sock)
 	/* h2o has no write timeout: the kernel gives up on a peer that takes nothing any more. */
 	setsockopt(h2o_socket_get_fd(sock), IPPROTO_TCP, TCP_USER_TIMEOUT, &write_timeout_ms,
 		sizeof(write_timeout_ms));
-	h2o_accept(&w->accept, sock);
+	begin(c);
 }
 
 /* h2o sees the end of the stream, or its next write fails; it then closes the socket itself. */
@@ -102,6 +206,13 @@ static void sweep_one(struct connection *c, uint64_t now_ms)
 	if (c->sock == NULL) {
 		if (now_ms >= c->linger_until_ms)
 			connection_free(c);
+		return;
+	}
+	if (c->opening) {
+		uint64_t limit_ms = c->worker->draining ? OPENING_DRAINING_MS
+							: config->read_timeout * UINT64_C(1000);
+		if (now_ms - c->since_ms >= limit_ms)
+			connection_cut(c);
 		return;
 	}
 	if (c->in_request || !h2o_socket_is_reading(c->sock))

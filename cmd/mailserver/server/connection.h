@@ -6,6 +6,9 @@
  * after idle_timeout. A refusal that is sent before the body was read is followed by a lingering
  * close, so that the client sees it instead of a reset.
  *
+ * Before HTTP come, by the worker's policy, a line of the PROXY protocol and a TLS handshake, both
+ * together within read_timeout. A connection keeps the TLS context it began with.
+ *
  * All on the worker's thread. */
 #ifndef CMD_MAILSERVER_SERVER_CONNECTION_H
 #define CMD_MAILSERVER_SERVER_CONNECTION_H

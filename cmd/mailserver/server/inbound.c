@@ -28,6 +28,7 @@ struct inbound {
 	size_t bytes; /* counted as in flight */
 	h2o_timeout_entry_t timeout;
 	bool is_json;
+	bool is_relay; /* Rails' client: nothing but 204 tells it that the message is kept */
 	const char *json_error; /* details; set when the body is no message */
 	struct slice idempotency_key;
 	struct envelope envelope;
@@ -149,18 +150,14 @@ static void answer_begins(struct inbound *in)
 	h2o_timeout_unlink(&in->timeout);
 }
 
-static void answer_stored(struct inbound *in, bool duplicate)
+static void respond_stored(struct inbound *in, const char *id, bool duplicate)
 {
 	const struct storage_message *m = &in->message;
 	struct request *r = in->r;
-	char id[UUID_TEXT + 1], sha256_hex[SHA256_HEX + 1];
+	char sha256_hex[SHA256_HEX + 1];
 	struct buf body;
 
-	uuid_format(&in->put.id, id);
 	hex_encode(m->sha256, SHA256_BYTES, sha256_hex);
-	r->log.message_id = h2o_strdup(&r->h2o->pool, id, UUID_TEXT).base;
-	r->log.duplicate = duplicate;
-
 	buf_init(&body, MAX_ANSWER_BYTES);
 	buf_json_begin(&body, '{');
 	buf_json_key(&body, "status");
@@ -193,6 +190,20 @@ static void answer_stored(struct inbound *in, bool duplicate)
 	buf_json_end(&body, '}');
 	respond_json(r, 200, &body);
 	buf_deinit(&body);
+}
+
+static void answer_stored(struct inbound *in, bool duplicate)
+{
+	struct request *r = in->r;
+	char id[UUID_TEXT + 1];
+
+	uuid_format(&in->put.id, id);
+	r->log.message_id = h2o_strdup(&r->h2o->pool, id, UUID_TEXT).base;
+	r->log.duplicate = duplicate;
+	if (in->is_relay)
+		respond_empty(r);
+	else
+		respond_stored(in, id, duplicate);
 }
 
 static void count_stored(struct worker *w, const struct storage_message *m)
@@ -280,7 +291,7 @@ static void inbound_dispose(void *p)
 	arena_free(&in->arena);
 }
 
-void inbound_post(struct request *r)
+static void take_in(struct request *r, bool is_relay)
 {
 	h2o_req_t *req = r->h2o;
 	struct worker *w = worker_of(r);
@@ -306,7 +317,8 @@ void inbound_post(struct request *r)
 		.worker = w,
 		.bytes = req->entity.len,
 		.arena = arena_new(),
-		.is_json = body_is_json(req),
+		.is_json = !is_relay && body_is_json(req),
+		.is_relay = is_relay,
 		.timeout.cb = on_timeout,
 		.parsing = true,
 		.parse_began_us = now_us(),
@@ -320,4 +332,27 @@ void inbound_post(struct request *r)
 	read_envelope_headers(in);
 	h2o_timeout_link(req->conn->ctx->loop, &w->handler_timeout, &in->timeout);
 	parse_pool_submit(w->server->pool, &in->job);
+}
+
+void inbound_post(struct request *r)
+{
+	take_in(r, false);
+}
+
+/* "message/rfc822", with or without parameters. */
+static bool is_message_type(struct slice type)
+{
+	const char *semicolon = type.len > 0 ? memchr(type.base, ';', type.len) : NULL;
+
+	if (semicolon != NULL)
+		type.len = (size_t)(semicolon - type.base);
+	return slice_ieq(slice_trim(type), SLICE_LIT("message/rfc822"));
+}
+
+void inbound_relay_post(struct request *r)
+{
+	if (is_message_type(request_header(r->h2o, "content-type")))
+		take_in(r, true);
+	else
+		respond_error(r, 415, "Send the message as message/rfc822", NULL);
 }

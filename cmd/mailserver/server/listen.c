@@ -5,15 +5,24 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 4096, LISTEN_FDS_START = 3 }; /* sd_listen_fds(3) */
+
+/* Of sockets in the file system. */
+struct socket_access {
+	bool has_mode, has_group;
+	mode_t mode;
+	gid_t group;
+};
 
 struct address {
 	union {
@@ -58,7 +67,15 @@ static void remove_stale_socket(const struct address *a)
 	close(fd);
 }
 
-static int open_socket(const struct address *a)
+/* Before listen(2): until then nobody can connect, whatever the umask was. */
+static int set_access(const char *path, const struct socket_access *access)
+{
+	if (access->has_group && chown(path, (uid_t)-1, access->group) == -1)
+		return -1;
+	return access->has_mode ? chmod(path, access->mode) : 0;
+}
+
+static int open_socket(const struct address *a, const struct socket_access *access)
 {
 	int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 
@@ -72,7 +89,9 @@ static int open_socket(const struct address *a)
 	}
 	if (a->any.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, &a->any, a->len) == 0 && listen(fd, BACKLOG) == 0)
+	if (bind(fd, &a->any, a->len) == 0 &&
+		(a->any.sa_family != AF_UNIX || set_access(a->un.sun_path, access) == 0) &&
+		listen(fd, BACKLOG) == 0)
 		return fd;
 	int saved = errno;
 	close(fd);
@@ -114,9 +133,10 @@ static int share(struct listen_set *set, int fd)
 	return 0;
 }
 
-static int listen_on(struct listen_set *set, const struct address *a)
+static int listen_on(
+	struct listen_set *set, const struct address *a, const struct socket_access *access)
 {
-	int fd = open_socket(a);
+	int fd = open_socket(a, access);
 
 	if (fd == -1)
 		return -1;
@@ -125,7 +145,7 @@ static int listen_on(struct listen_set *set, const struct address *a)
 	set_widen(set);
 	*last_slot(set, 0) = fd;
 	for (unsigned w = 1; w < set->workers; w++)
-		if ((*last_slot(set, w) = open_socket(a)) == -1)
+		if ((*last_slot(set, w) = open_socket(a, access)) == -1)
 			return -1;
 	return 0;
 }
@@ -141,9 +161,35 @@ static const char *advice(int error, const struct address *a)
 		return "no interface of this machine has that address";
 	case EACCES:
 		return "not allowed; use a port above 1023, or a directory the server may write to";
+	case EPERM:
+		return "not allowed to set socket_group: the server's user must be a member of it";
 	default:
 		return strerror(error);
 	}
+}
+
+static int read_access(
+	const struct listen_settings *set, struct socket_access *access_r, char **error_r)
+{
+	const char *group = set->socket_group;
+	struct socket_access access = {
+		.has_mode = set->socket_mode[0] != '\0',
+		.has_group = group[0] != '\0',
+		.mode = (mode_t)strtoul(set->socket_mode, NULL, 8),
+	};
+
+	if (access.has_group) {
+		const struct group *entry = getgrnam(group);
+		if (entry == NULL) {
+			if (asprintf(error_r, "socket_group: there is no group \"%s\"", group) ==
+				-1)
+				abort();
+			return -1;
+		}
+		access.group = entry->gr_gid;
+	}
+	*access_r = access;
+	return 0;
 }
 
 /* From systemd (mode: socket): LISTEN_FDS sockets, from descriptor 3 on. 0 when there are none. */
@@ -170,7 +216,10 @@ int listen_open(const struct listen_settings *settings, unsigned workers, struct
 	char **error_r)
 {
 	struct listen_set set = { .workers = workers };
+	struct socket_access access;
 
+	if (read_access(settings, &access, error_r) != 0)
+		return -1;
 	if (settings->from_systemd) {
 		if (take_systemd_sockets(&set) > 0) {
 			*set_r = set;
@@ -184,7 +233,8 @@ int listen_open(const struct listen_settings *settings, unsigned workers, struct
 		struct address a;
 		int error = EINVAL;
 
-		if (address_parse(text, (uint16_t)settings->port, &a) && listen_on(&set, &a) == 0) {
+		if (address_parse(text, (uint16_t)settings->port, &a) &&
+			listen_on(&set, &a, &access) == 0) {
 			struct log_line line;
 			if (log_begin(&line, LOG_INFO, "listening")) {
 				log_str(&line, "for", settings->purpose);

@@ -13,8 +13,9 @@ struct listen_settings {
 	char *const *addresses; /* IPv4, IPv6, or unix:/path */
 	unsigned count;
 	unsigned port;
-	const char *purpose; /* for the log: "mail", "metrics" */
-	bool from_systemd;   /* take its sockets (LISTEN_FDS), when it hands any over */
+	const char *purpose;                    /* for the log: "mail", "metrics" */
+	const char *socket_mode, *socket_group; /* of unix: sockets; "" leaves them alone */
+	bool from_systemd; /* take its sockets (LISTEN_FDS), when it hands any over */
 };
 
 struct listen_set {

@@ -264,6 +264,8 @@ int metrics_server_open(struct server *server, struct metrics_server **ms_r, cha
 		.count = config->metrics_listen_count,
 		.port = config->metrics_port,
 		.purpose = "metrics",
+		.socket_mode = config->socket_mode,
+		.socket_group = config->socket_group,
 	};
 	struct listen_set listen;
 	pthread_t thread;

@@ -4,6 +4,8 @@
 const struct route routes[] = {
 	{ "POST", "/mail/inbound", SCOPE_INGEST, inbound_post },
 	{ "POST", "/email", SCOPE_INGEST, inbound_post },
+	{ "POST", "/rails/action_mailbox/relay/inbound_emails", SCOPE_INGEST | SCOPE_BY_BASIC,
+		inbound_relay_post },
 	{ "GET", "/api/emails/{id}", SCOPE_READ, email_get },
 	{ "GET", "/api/emails/{id}/raw", SCOPE_READ, email_raw_get },
 	{ "GET", "/health", SCOPE_NONE, health_get },

@@ -2,6 +2,9 @@
 #include "cmd/mailserver/server/server.h"
 #include "cmd/mailserver/server/connection.h"
 #include "cmd/mailserver/server/metrics_server.h"
+#include "cmd/mailserver/server/notify.h"
+#include "cmd/mailserver/server/policy.h"
+#include "cmd/mailserver/server/reload.h"
 #include "cmd/mailserver/server/routes.h"
 #include "cmd/mailserver/server/server_metrics.h"
 #include "cmd/mailserver/server/worker.h"
@@ -141,7 +144,7 @@ static void setup_http(struct server *s)
 								      : config->idle_timeout;
 	struct chain_settings chain = {
 		.routes = routes,
-		.auth = &s->auth,
+		.live = worker_live,
 		.drain_phase = &s->drain_phase,
 		.limits = &s->limits.rates,
 		.access_log = true,
@@ -186,15 +189,14 @@ static struct parse_pool *start_parse_pool(const struct config *config)
 	return parse_pool_new(&set);
 }
 
-static void setup_auth(struct server *s)
+void server_setup_log(const struct config *config)
 {
-	sha256(s->config->bearer_token, strlen(s->config->bearer_token), s->token.sha256);
-	s->token.principal = (struct principal){
-		.name = "bearer_token",
-		.tenant = "default",
-		.scopes = SCOPE_ALL,
-	};
-	s->auth = (struct auth){ .tokens = &s->token, .count = 1 };
+	enum log_level level = LOG_INFO;
+	enum log_format format = LOG_AUTO;
+
+	log_level_parse(config->log.level, &level);
+	log_format_parse(config->log.format, &format);
+	log_setup(level, format);
 }
 
 /* Opens the listeners and starts the workers; s->worker_count says how many run. */
@@ -207,22 +209,30 @@ static int open_workers(struct server *s)
 		.count = config->listen_count,
 		.port = config->port,
 		.purpose = "mail",
+		.socket_mode = config->socket_mode,
+		.socket_group = config->socket_group,
 		.from_systemd = strcmp(config->mode, "socket") == 0,
 	};
+	SSL_CTX *tls = NULL;
 	char *error = NULL;
 
+	if (policy_tls(config, &tls, &error) != 0)
+		goto failed;
 	if (listen_open(&listen, wanted, &s->listen, &error) != 0)
 		goto failed;
 	s->workers = calloc(wanted, sizeof(*s->workers));
 	if (s->workers == NULL)
 		abort();
 	for (; s->worker_count < wanted; s->worker_count++)
-		if (worker_open(&s->workers[s->worker_count], s, s->worker_count, &error) != 0)
+		if (worker_open(&s->workers[s->worker_count], s, s->worker_count,
+			    policy_new(config, tls), &error) != 0)
 			goto failed;
 	if (metrics_server_open(s, &s->metrics_server, &error) != 0)
 		goto failed;
+	SSL_CTX_free(tls);
 	return 0;
 failed:
+	SSL_CTX_free(tls);
 	log_say(LOG_ERROR, "%s", error);
 	free(error);
 	return -1;
@@ -261,35 +271,39 @@ static bool is_end(int signal)
 	return signal == SIGTERM || signal == SIGINT;
 }
 
-/* The next signal, or 0 when that time has come. */
-static int wait_until(const sigset_t *signals, int64_t until_us)
+/* The next signal, or 0 at `until_us` of the monotonic clock. The watchdog is fed meanwhile. */
+static int wait_for_signal(struct server *s, const sigset_t *signals, int64_t until_us)
 {
-	int64_t left_us = until_us - now_us();
-
-	if (left_us <= 0)
-		return 0;
-	struct timespec wait = { left_us / 1000000, left_us % 1000000 * 1000 };
-	int signal = sigtimedwait(signals, NULL, &wait);
-	return signal > 0 ? signal : 0;
+	for (;;) {
+		int64_t fed_until_us = watchdog_look(&s->watchdog, s), now = monotonic_us();
+		int64_t wake_us = fed_until_us < until_us ? fed_until_us : until_us;
+		if (now >= until_us)
+			return 0;
+		int64_t wait_us = wake_us > now ? wake_us - now : 0;
+		struct timespec wait = { wait_us / 1000000, wait_us % 1000000 * 1000 };
+		int signal = sigtimedwait(signals, NULL, wake_us == INT64_MAX ? NULL : &wait);
+		if (signal > 0)
+			return signal;
+	}
 }
 
 /* Load balancers look at /health/ready every few seconds: until they have seen it, all is served. */
 static void leave(struct server *s, const sigset_t *signals)
 {
-	int64_t until_us = now_us() + (int64_t)s->config->drain_delay * 1000000;
+	int64_t until_us = monotonic_us() + (int64_t)s->config->drain_delay * 1000000;
 
 	atomic_store(&s->drain_phase, DRAIN_LEAVING);
 	if (s->config->drain_delay > 0)
 		log_say(LOG_INFO, "not ready any more; draining begins in %u s",
 			s->config->drain_delay);
-	while (now_us() < until_us && !is_end(wait_until(signals, until_us)))
-		;
+	for (int signal = SIGHUP; signal != 0 && !is_end(signal);)
+		signal = wait_for_signal(s, signals, until_us);
 }
 
 /* True when everything in flight was finished in time. */
 static bool drain(struct server *s, const sigset_t *signals)
 {
-	int64_t began_us = now_us(), next_report_us = began_us + PROGRESS_S * 1000000;
+	int64_t began_us = monotonic_us(), next_report_us = began_us + PROGRESS_S * 1000000;
 	int64_t deadline_us = began_us + (int64_t)s->config->shutdown_timeout * 1000000;
 
 	atomic_store(&s->drain_phase, DRAIN_DRAINING);
@@ -297,7 +311,7 @@ static bool drain(struct server *s, const sigset_t *signals)
 	for (unsigned i = 0; i < s->worker_count; i++)
 		worker_drain(&s->workers[i]);
 	while (atomic_load(&s->running_workers) > 0) {
-		int64_t now = now_us();
+		int64_t now = monotonic_us();
 		if (now >= deadline_us)
 			return false;
 		if (now >= next_report_us) {
@@ -306,8 +320,8 @@ static bool drain(struct server *s, const sigset_t *signals)
 				atomic_load(&s->connections));
 			next_report_us += PROGRESS_S * 1000000;
 		}
-		if (is_end(wait_until(signals,
-			    next_report_us < deadline_us ? next_report_us : deadline_us))) {
+		int64_t until = next_report_us < deadline_us ? next_report_us : deadline_us;
+		if (is_end(wait_for_signal(s, signals, until))) {
 			log_say(LOG_WARNING, "a second signal: not waiting any longer");
 			return false;
 		}
@@ -324,12 +338,17 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 	log_say(LOG_INFO, "mailserver %s is up: %u workers, storage %s", mailserver_version,
 		s->worker_count, storage_backend(s->workers[0].storage));
 
+	notify_ready();
+
 	for (int signal = 0; !is_end(signal) && !*give_up_r;) {
-		struct timespec wait = { MIGRATE_RETRY_S, 0 };
-		signal = migrated ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &wait);
-		if (signal == -1 && errno == EAGAIN)
+		int64_t retry_us = monotonic_us() + MIGRATE_RETRY_S * 1000000;
+		signal = wait_for_signal(s, signals, migrated ? INT64_MAX : retry_us);
+		if (signal == SIGHUP)
+			server_reload(s);
+		else if (signal == 0)
 			migrated = migrate(s, give_up_r);
 	}
+	notify_stopping();
 	leave(s, signals);
 	log_say(LOG_INFO, "draining: no new connections, finishing what is in flight");
 }
@@ -354,15 +373,22 @@ static void block_signals(sigset_t *signals)
 	sigemptyset(signals);
 	sigaddset(signals, SIGTERM);
 	sigaddset(signals, SIGINT);
+	sigaddset(signals, SIGHUP);
 	sigaddset(signals, SIGUSR1); /* a worker has left its loop */
 	pthread_sigmask(SIG_BLOCK, signals, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, not an end */
 }
 
-int server_run(const struct config *config)
+int server_run(const struct config_request *request, const struct config_result *loaded)
 {
-	struct server s = { .config = config, .started_us = now_us() };
+	const struct config *config = config_result_config(loaded);
+	struct server s = {
+		.request = request,
+		.loaded = loaded,
+		.config = config,
+		.started_us = now_us(),
+	};
 	bool migrated, give_up = false;
 	sigset_t signals;
 	int exit_code = 1;
@@ -378,9 +404,10 @@ int server_run(const struct config *config)
 	}
 	s.in_flight.max_messages = config->limits.in_flight_messages;
 	s.in_flight.max_bytes = config->limits.in_flight_bytes;
+	s.watchdog = watchdog_new();
+	sem_init(&s.reloaded, 0, 0);
 	s.storage = server_storage_settings(config);
 	setup_metrics(&s);
-	setup_auth(&s);
 	setup_http(&s);
 	migrated = migrate(&s, &give_up);
 	if (!give_up) {
@@ -390,6 +417,7 @@ int server_run(const struct config *config)
 			exit_code = give_up ? 1 : 0;
 		}
 		close_workers(&s, &signals);
+		watchdog_free(&s.watchdog);
 		unsigned lost = parse_pool_stats(s.pool).lost;
 		parse_pool_free(&s.pool);
 		if (exit_code == 0)

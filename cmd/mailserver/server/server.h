@@ -11,20 +11,24 @@
 #include "cmd/mailserver/server/in_flight.h"
 #include "cmd/mailserver/server/limits.h"
 #include "cmd/mailserver/server/listen.h"
+#include "cmd/mailserver/server/watchdog.h"
 #include "lib/config/config.h"
 #include "lib/parse_pool.h"
-#include "middleware/auth.h"
 #include "storage/storage.h"
+
+#include <h2o.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 
 struct metrics_server;
 struct server_metrics;
 struct worker;
 
 struct server {
-	const struct config *config;
+	const struct config_request *request; /* what a reload asks for again */
+	const struct config_result *loaded;   /* at the start */
+	const struct config *config;          /* of it; what a reload replaces is in policy.h */
 	struct storage_settings storage;
-	struct auth auth;
-	struct auth_token token; /* the one of bearer_token */
 	struct listen_set listen;
 	struct server_limits limits;
 	struct in_flight in_flight;
@@ -39,11 +43,16 @@ struct server {
 	atomic_uint connections;     /* open ones, of all workers */
 	atomic_uint running_workers; /* a worker that leaves its loop wakes the main thread */
 	pthread_t main_thread;
+	struct watchdog watchdog;
+	sem_t reloaded; /* posted by each worker when it has taken what a reload gave it */
 };
 
 /* Runs until drained. The process' exit code: 0 when all in flight was finished, 1 when the start
  * failed or shutdown_timeout cut something off. */
-int server_run(const struct config *config);
+int server_run(const struct config_request *request, const struct config_result *loaded);
+
+/* From here on, log lines are as the configuration has them. */
+void server_setup_log(const struct config *config);
 
 /* What the configuration says about the database; borrows the configuration's strings. */
 struct storage_settings server_storage_settings(const struct config *config);

@@ -2,6 +2,7 @@
 #include "cmd/mailserver/server/worker.h"
 #include "cmd/mailserver/server/connection.h"
 #include "cmd/mailserver/server/server_metrics.h"
+#include "cmd/mailserver/server/policy.h"
 #include "lib/log.h"
 
 #include <errno.h>
@@ -14,6 +15,11 @@ enum { SWEEP_MS = 250, SWEEP_DRAINING_MS = 20, MAX_ACCEPTS_PER_EVENT = 16 };
 struct worker *worker_of(const struct request *r)
 {
 	return H2O_STRUCT_FROM_MEMBER(struct worker, http, r->h2o->conn->ctx);
+}
+
+const struct chain_live *worker_live(const h2o_context_t *http)
+{
+	return &H2O_STRUCT_FROM_MEMBER(struct worker, http, http)->policy->live;
 }
 
 static void on_accept(h2o_socket_t *listener, const char *err);
@@ -66,6 +72,7 @@ static void on_sweep(void *data)
 {
 	struct worker *w = data;
 
+	atomic_fetch_add_explicit(&w->sweeps, 1, memory_order_relaxed);
 	connections_sweep(w);
 	count_store(w);
 	count_limiter(w);
@@ -102,8 +109,13 @@ static void on_control(struct loop_mailbox *box, struct loop_mail *mail)
 	if (mail == &w->accept_mail) {
 		set_accepting(w, true);
 		loop_timer_start(&w->sweep, SWEEP_MS);
-	} else {
+	} else if (mail == &w->drain_mail) {
 		begin_drain(w);
+	} else {
+		/* Who is at work keeps what it needs of the old one by references. */
+		policy_free(&w->policy);
+		w->policy = H2O_STRUCT_FROM_MEMBER(struct policy, mail, mail);
+		sem_post(&w->server->reloaded);
 	}
 }
 
@@ -158,6 +170,7 @@ static void teardown(struct worker *w)
 	h2o_timeout_dispose(loop_h2o(w->loop), &w->handler_timeout);
 	h2o_multithread_queue_t *queue = w->http.queue;
 	h2o_context_dispose(&w->http);
+	policy_free(&w->policy);
 	free(queue); /* as in loop_free() */
 	loop_free(&w->loop);
 }
@@ -175,6 +188,7 @@ static void *worker_main(void *arg)
 		return NULL;
 	while (!(w->draining && w->connection_count == 0))
 		loop_run(w->loop, 1000);
+	atomic_store(&w->sweeps, WORKER_LEFT);
 	teardown(w);
 	atomic_fetch_sub(&w->server->running_workers, 1); /* from here on, w may be gone */
 	pthread_kill(main_thread, SIGUSR1);
@@ -184,9 +198,10 @@ static void *worker_main(void *arg)
 		pause();
 }
 
-int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r)
+int worker_open(struct worker *w, struct server *server, unsigned index, struct policy *policy,
+	char **error_r)
 {
-	*w = (struct worker){ .server = server, .index = index };
+	*w = (struct worker){ .server = server, .index = index, .policy = policy };
 	sem_init(&w->opened, 0, 0);
 	pthread_t thread;
 	h2o_multithread_create_thread(&thread, NULL, worker_main, w);
@@ -195,12 +210,20 @@ int worker_open(struct worker *w, struct server *server, unsigned index, char **
 		;
 	sem_destroy(&w->opened);
 	*error_r = w->error;
-	return w->error == NULL ? 0 : -1;
+	if (w->error == NULL)
+		return 0;
+	policy_free(&w->policy);
+	return -1;
 }
 
 void worker_accept(struct worker *w)
 {
 	loop_post(&w->control, &w->accept_mail);
+}
+
+void worker_reload(struct worker *w, struct policy *policy)
+{
+	loop_post(&w->control, &policy->mail);
 }
 
 void worker_drain(struct worker *w)

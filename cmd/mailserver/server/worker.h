@@ -6,13 +6,15 @@
 #include "cmd/mailserver/server/server.h"
 #include "middleware/request.h"
 
-#include <semaphore.h>
-
 /* What the database last said to a health check. */
 struct worker_ping {
 	int64_t at_us, took_us;
 	bool is_up;
 };
+
+struct policy;
+
+#define WORKER_LEFT UINT64_MAX
 
 struct worker {
 	h2o_context_t http;
@@ -31,6 +33,7 @@ struct worker {
 	h2o_linklist_t connections; /* struct connection */
 	unsigned connection_count;
 	struct loop_timer sweep;
+	struct policy *policy;       /* in force; replaced by what a reload posts */
 	struct loop_mailbox control; /* the main thread posts these two there, once each */
 	struct loop_mail accept_mail, drain_mail;
 	struct loop_mailbox parsed; /* answers of the parse pool */
@@ -41,17 +44,24 @@ struct worker {
 	/* Written by this thread, read by all. */
 	atomic_uint_fast64_t emails, bytes, active_requests;
 	atomic_int_fast64_t last_received_us;
+	atomic_uint_fast64_t sweeps; /* grows while the loop turns; WORKER_LEFT once it has ended */
 };
 
 /* The main thread calls these. worker_open starts the thread and waits until it has set itself up;
- * -1 with `*error_r` (free() it) when it could not. */
-int worker_open(struct worker *w, struct server *server, unsigned index, char **error_r);
+ * -1 with `*error_r` (free() it) when it could not. It takes over the policy in either case. */
+int worker_open(struct worker *w, struct server *server, unsigned index, struct policy *policy,
+	char **error_r);
 void worker_accept(struct worker *w); /* from now on, take connections */
+/* From now on, this policy, which it takes over; server->reloaded is posted when it is in force. Not
+ * after worker_drain(). */
+void worker_reload(struct worker *w, struct policy *policy);
 /* Stop accepting, finish what is in flight, let go of everything; server->running_workers then
  * counts one less. The struct must stay: the thread parks until the process ends. */
 void worker_drain(struct worker *w);
 
 /* The worker that a request is on. */
 struct worker *worker_of(const struct request *r);
+/* What the chain of a worker's context goes by now. */
+const struct chain_live *worker_live(const h2o_context_t *http);
 
 #endif

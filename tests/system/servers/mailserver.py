@@ -70,6 +70,7 @@ class Mailserver:
                 self.settings.pop(key, None)
             else:
                 self.settings[key] = value
+        self.scheme, self.ca = "http", True  # https, with the file of a CA
         self.process = None
         self.log_path = self.folder / "stderr.log"
         self.session = requests.Session()
@@ -78,8 +79,7 @@ class Mailserver:
 
     def launch(self):
         """Starts the process and returns at once."""
-        config = self.folder / "mailserver.yaml"
-        config.write_text(json.dumps(self.settings))
+        config = self.write_settings()
         env = {key: value for key, value in os.environ.items() if not key.startswith("MAIL")}
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
@@ -91,6 +91,18 @@ class Mailserver:
                 pass_fds=self.inherit)
         return self
 
+    def write_settings(self):
+        config = self.folder / "mailserver.yaml"
+        config.write_text(json.dumps(self.settings))
+        return config
+
+    def reload(self, said="the configuration was reloaded"):
+        """SIGHUP with the present settings; waits until the server has said what came of it."""
+        before = len(self.events(said))
+        self.write_settings()
+        self.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(self.events(said)) > before, f"{said!r} in:\n{self.log()[-2000:]}")
+
     def start(self):
         self.launch()
         wait_for(self.answers, f"the server to answer; it said: {self.log()[-2000:]}")
@@ -99,7 +111,8 @@ class Mailserver:
     def answers(self):
         assert self.process.poll() is None, f"the server ended:\n{self.log()}"
         try:
-            return requests.get(self.url("/health/live"), timeout=5).status_code == 200
+            return requests.get(
+                self.url("/health/live"), timeout=5, verify=self.ca).status_code == 200
         except requests.RequestException:
             return False
 
@@ -135,7 +148,7 @@ class Mailserver:
     # requests
 
     def url(self, path):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"{self.scheme}://127.0.0.1:{self.port}{path}"
 
     def scrape(self, path="/metrics", **more):
         """What Prometheus would get."""
@@ -146,6 +159,7 @@ class Mailserver:
         if token is not None:
             headers.setdefault("Authorization", f"Bearer {token}")
         more.setdefault("timeout", 60)
+        more.setdefault("verify", self.ca)
         return self.session.request(method, self.url(path), headers=headers, **more)
 
     def get(self, path, **more):
