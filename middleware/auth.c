@@ -39,8 +39,9 @@ static unsigned scopes_of(const struct config_token *token)
 	return scopes;
 }
 
-static void add_bearer_token(struct auth *auth, const char *text)
+static void add_bearer_token(struct auth *auth, const struct config *config)
 {
+	const char *text = config->bearer_token;
 	struct auth_token *t = &auth->tokens[auth->count++];
 
 	sha256(text, strlen(text), t->sha256);
@@ -48,10 +49,13 @@ static void add_bearer_token(struct auth *auth, const char *text)
 		.name = "bearer_token",
 		.tenant = "default",
 		.scopes = SCOPE_ALL,
+		.per_minute = config->rate_limit_per_minute,
+		.burst = config->rate_limit_burst,
 	};
 }
 
-static void add_token(struct auth *auth, const struct config_token *token)
+static void add_token(
+	struct auth *auth, const struct config *config, const struct config_token *token)
 {
 	struct auth_token *t = &auth->tokens[auth->count++];
 	bool is_digest = hex_decode(token->sha256, t->sha256, sizeof(t->sha256));
@@ -62,8 +66,10 @@ static void add_token(struct auth *auth, const struct config_token *token)
 		.name = arena_strdup(auth->arena, token->name),
 		.tenant = arena_strdup(auth->arena, token->tenant),
 		.scopes = scopes_of(token),
-		.per_minute = token->rate_limit_per_minute,
-		.burst = token->rate_limit_burst,
+		.per_minute = token->rate_limit_per_minute != 0 ? token->rate_limit_per_minute
+								: config->rate_limit_per_minute,
+		.burst = token->rate_limit_burst != 0 ? token->rate_limit_burst
+						      : config->rate_limit_burst,
 	};
 }
 
@@ -80,9 +86,9 @@ struct auth *auth_new(const struct config *config)
 	auth->tokens = arena_alloc(
 		auth->arena, ((size_t)config->tokens_count + 1) * sizeof(*auth->tokens));
 	if (config->bearer_token[0] != '\0')
-		add_bearer_token(auth, config->bearer_token);
+		add_bearer_token(auth, config);
 	for (unsigned i = 0; i < config->tokens_count; i++)
-		add_token(auth, &config->tokens[i]);
+		add_token(auth, config, &config->tokens[i]);
 	return auth;
 }
 

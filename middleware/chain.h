@@ -20,6 +20,7 @@ typedef struct metrics_shard *chain_shard_fn(h2o_context_t *context);
 struct chain_live {
 	struct auth *auth;
 	struct cidr_list trusted_proxies;
+	struct bucket_rate global_rate; /* of all tokens together; 0 a minute: no limit */
 };
 
 struct chain_settings {

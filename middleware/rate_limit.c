@@ -15,6 +15,7 @@
 
 struct mw_rate_limit {
 	h2o_handler_t super;
+	const struct chain_live *(*live)(const h2o_context_t *ctx);
 	const struct rate_limits *limits;
 };
 
@@ -23,14 +24,6 @@ struct limited {
 	struct request *r;
 	struct mw_rate_limit *self;
 };
-
-struct bucket_rate rate_limit_of(const struct rate_limits *limits, const struct principal *who)
-{
-	return (struct bucket_rate){
-		.per_minute = who->per_minute != 0 ? who->per_minute : limits->usual.per_minute,
-		.burst = who->burst != 0 ? who->burst : limits->usual.burst,
-	};
-}
 
 static void add_number(struct request *r, const char *name, uint64_t number)
 {
@@ -48,19 +41,19 @@ static void add_headers(struct request *r, const struct bucket_state *state)
 		state->full_ns / NS_PER_S + (state->full_ns % NS_PER_S != 0));
 }
 
-static bool take_global(const struct rate_limits *limits, struct bucket_state *state_r)
+static bool take_global(const struct limited *l, struct bucket_state *state_r)
 {
-	return limits->global == NULL ||
-	       limiter_take(limits->global, SLICE_LIT("all"), limits->global_rate, limiter_now_ns(),
-		       1, state_r) == BUCKET_TAKEN;
+	struct bucket_rate rate = l->self->live(l->r->h2o->conn->ctx)->global_rate;
+
+	return rate.per_minute == 0 || limiter_take(l->self->limits->global, SLICE_LIT("all"), rate,
+					       limiter_now_ns(), 1, state_r) == BUCKET_TAKEN;
 }
 
 /* True when the request may go on; otherwise it is answered. */
 static bool settle(struct limited *l, enum quota_verdict verdict)
 {
-	const struct rate_limits *limits = l->self->limits;
 	struct bucket_state state = l->ask.state;
-	bool goes_on = verdict == QUOTA_OK && take_global(limits, &state);
+	bool goes_on = verdict == QUOTA_OK && take_global(l, &state);
 
 	l->r->rate = goes_on ? RATE_ALLOWED : RATE_DENIED;
 	add_headers(l->r, &state);
@@ -90,7 +83,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 		.self = mw,
 		.ask = {
 			.name = slice_str(r->who->name),
-			.rate = rate_limit_of(mw->limits, r->who),
+			.rate = { r->who->per_minute, r->who->burst },
 			.done = on_answer,
 		},
 	};
@@ -105,5 +98,6 @@ void mw_rate_limit_attach(h2o_pathconf_t *path, const struct chain_settings *set
 	struct mw_rate_limit *self = (void *)h2o_create_handler(path, sizeof(*self));
 
 	self->super.on_req = on_req;
+	self->live = set->live;
 	self->limits = set->limits;
 }

@@ -12,17 +12,12 @@
 struct rate_limits {
 	/* The worker's quota, where its requests ask and are counted. */
 	struct quota *(*quota_of)(const struct request *r);
-	struct bucket_rate usual; /* for a token that has no rate of its own */
-	/* Of all tokens together, in this process; NULL: none. */
-	struct limiter *global;
-	struct bucket_rate global_rate;
+	struct limiter *global; /* of all tokens together, in this process */
 	/* Wrong tokens by address. An address that has none left is answered 429 before its token is
 	 * looked at, be it right or wrong: else a guesser would learn which one is right. */
 	struct limiter *failures;
 	struct bucket_rate failure_rate;
 };
-
-struct bucket_rate rate_limit_of(const struct rate_limits *limits, const struct principal *who);
 
 /* The request carried a wrong token. */
 void auth_limit_note(const struct rate_limits *limits, struct request *r);

@@ -24,7 +24,7 @@ struct principal {
 	const char *name;
 	const char *tenant;
 	unsigned scopes;
-	uint32_t per_minute, burst; /* its own rate limit; 0: the usual one */
+	uint32_t per_minute, burst; /* its rate limit */
 };
 
 /* Why a request was taken for nobody's. */

@@ -451,3 +451,16 @@ def test_redis_errors_are_counted(launch, redis):
 
     redis.kill9()
     wait_for(lambda: server.post(message()).status_code == 200 and errors() > 0, "an error counted")
+
+
+def test_limits_are_reloaded(launch):
+    server = launch(settings={"rate_limit_per_minute": 1, "rate_limit_burst": 2})
+    assert [server.post(message()).status_code for _ in range(3)] == [200, 200, 429]
+    server.settings.update(rate_limit_per_minute=600_000, rate_limit_burst=1000)
+    server.reload()
+    wait_for(lambda: server.post(message()).status_code == 200, "the new rate")
+    assert server.post(message()).headers["X-RateLimit-Limit"] == "600000"
+    server.settings.setdefault("limits", {})["global_per_minute"] = 6
+    server.reload()
+    assert [server.post(message()).status_code for _ in range(2)] == [200, 429]
+    assert not any("takes effect at the next start" in e["event"] for e in server.events())

@@ -71,6 +71,8 @@ static struct auth *make_auth(void)
 	};
 	return auth_new(&(struct config){
 		.bearer_token = (char[]){ "first-token-0001" },
+		.rate_limit_per_minute = 6000,
+		.rate_limit_burst = 1000,
 		.tokens = tokens,
 		.tokens_count = 2,
 	});
@@ -114,6 +116,21 @@ START_TEST(listed_tokens_have_their_own_name_tenant_and_scopes)
 	ck_assert_int_eq(ask(auth, "third-token-0003", false, SCOPE_READ, &who), AUTH_OK);
 	ck_assert_int_eq(ask(auth, "third-token-0003", false, SCOPE_ADMIN, &who), AUTH_OK);
 	ck_assert_int_eq(ask(auth, "third-token-0003", false, SCOPE_INGEST, &who), AUTH_SCOPE);
+	auth_release(&auth);
+}
+END_TEST
+
+START_TEST(tokens_have_their_own_rate_or_the_usual_one)
+{
+	struct auth *auth = make_auth();
+	const struct principal *who;
+
+	ask(auth, "second-token-002", false, SCOPE_INGEST, &who);
+	ck_assert_uint_eq(who->per_minute, 6000);
+	ck_assert_uint_eq(who->burst, 7);
+	ask(auth, "first-token-0001", false, SCOPE_INGEST, &who);
+	ck_assert_uint_eq(who->per_minute, 6000);
+	ck_assert_uint_eq(who->burst, 1000);
 	auth_release(&auth);
 }
 END_TEST
@@ -349,6 +366,7 @@ int main(void)
 	tcase_add_test(tc, heads_that_two_programs_could_read_differently_are_faulty);
 	tcase_add_test(tc, bearer_token_has_every_scope_and_the_default_tenant);
 	tcase_add_test(tc, listed_tokens_have_their_own_name_tenant_and_scopes);
+	tcase_add_test(tc, tokens_have_their_own_rate_or_the_usual_one);
 	tcase_add_test(tc, other_tokens_are_unknown);
 	tcase_add_test(tc, basic_credentials_are_taken_where_they_are_expected);
 	tcase_add_test(tc, broken_basic_credentials_are_unknown);

@@ -84,21 +84,6 @@ START_TEST(wrong_tokens_are_counted_by_address_or_network)
 }
 END_TEST
 
-START_TEST(token_without_a_rate_has_the_usual_one)
-{
-	const struct rate_limits limits = { .usual = { 6000, 1000 } };
-	struct principal who = { .name = "a" };
-
-	ck_assert_uint_eq(rate_limit_of(&limits, &who).per_minute, 6000);
-	ck_assert_uint_eq(rate_limit_of(&limits, &who).burst, 1000);
-	who.burst = 5;
-	ck_assert_uint_eq(rate_limit_of(&limits, &who).per_minute, 6000);
-	ck_assert_uint_eq(rate_limit_of(&limits, &who).burst, 5);
-	who.per_minute = 60;
-	ck_assert_uint_eq(rate_limit_of(&limits, &who).per_minute, 60);
-}
-END_TEST
-
 START_TEST(what_is_in_flight_is_capped_and_given_back)
 {
 	struct in_flight f = { .max_messages = 2, .max_bytes = 100 };
@@ -128,7 +113,6 @@ int main(void)
 	tcase_add_test(tc, redis_url_says_where_and_how);
 	tcase_add_test(tc, what_is_no_redis_url_is_refused);
 	tcase_add_test(tc, wrong_tokens_are_counted_by_address_or_network);
-	tcase_add_test(tc, token_without_a_rate_has_the_usual_one);
 	tcase_add_test(tc, what_is_in_flight_is_capped_and_given_back);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);

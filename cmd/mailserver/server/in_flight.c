@@ -8,7 +8,9 @@ bool in_flight_begin(struct in_flight *f, uint64_t bytes)
 	uint64_t messages = atomic_fetch_add_explicit(&f->messages, 1, memory_order_relaxed);
 	uint64_t before = atomic_fetch_add_explicit(&f->bytes, bytes, memory_order_relaxed);
 
-	if (messages < f->max_messages && (before == 0 || before + bytes <= f->max_bytes))
+	if (messages < atomic_load_explicit(&f->max_messages, memory_order_relaxed) &&
+		(before == 0 || before + bytes <=
+					atomic_load_explicit(&f->max_bytes, memory_order_relaxed)))
 		return true;
 	in_flight_end(f, bytes);
 	return false;

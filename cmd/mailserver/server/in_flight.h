@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 struct in_flight {
-	uint32_t max_messages;
-	uint64_t max_bytes;
+	atomic_uint_fast32_t max_messages;
+	atomic_uint_fast64_t max_bytes;
 	atomic_uint_fast32_t messages;
 	atomic_uint_fast64_t bytes;
 };

@@ -8,7 +8,6 @@ enum {
 	MAX_GUESSERS = 65536, /* addresses: 9 MB when all of them guess */
 	FAILURES_PER_MINUTE = 10,
 	FAILURE_BURST = 10,
-	GLOBAL_BURST_PART = 6, /* of a minute's: what comes in ten seconds, at once */
 };
 
 static struct quota *quota_of(const struct request *r)
@@ -18,26 +17,17 @@ static struct quota *quota_of(const struct request *r)
 
 int limits_open(struct server_limits *l, const struct config *config)
 {
-	uint32_t global = config->limits.global_per_minute;
-
 	*l = (struct server_limits){
 		.arena = arena_new(),
 		.timeout_ms = config->redis.timeout_ms,
 		.tokens = limiter_new(MAX_TOKENS),
 		.rates = {
 			.quota_of = quota_of,
-			.usual = { config->rate_limit_per_minute, config->rate_limit_burst },
+			.global = limiter_new(1),
 			.failures = limiter_new(MAX_GUESSERS),
 			.failure_rate = { FAILURES_PER_MINUTE, FAILURE_BURST },
 		},
 	};
-	if (global > 0) {
-		l->rates.global = limiter_new(1);
-		l->rates.global_rate = (struct bucket_rate){
-			.per_minute = global,
-			.burst = global > GLOBAL_BURST_PART ? global / GLOBAL_BURST_PART : 1,
-		};
-	}
 	if (config->redis.url[0] == '\0')
 		return 0;
 	if (!redis_url_parse(l->arena, config->redis.url, &l->redis)) {

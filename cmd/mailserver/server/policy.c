@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+enum { GLOBAL_BURST_PART = 6 }; /* of a minute's: what comes in ten seconds, at once */
+
 static struct cidr_list proxies_new(const struct config *config)
 {
 	size_t count = config->trusted_proxies_count;
@@ -20,6 +22,16 @@ static struct cidr_list proxies_new(const struct config *config)
 	return list;
 }
 
+static struct bucket_rate global_rate_of(const struct config *config)
+{
+	uint32_t per_minute = config->limits.global_per_minute;
+
+	return (struct bucket_rate){
+		.per_minute = per_minute,
+		.burst = per_minute > GLOBAL_BURST_PART ? per_minute / GLOBAL_BURST_PART : 1,
+	};
+}
+
 struct policy *policy_new(const struct config *config, SSL_CTX *tls)
 {
 	struct policy *policy = h2o_mem_alloc(sizeof(*policy));
@@ -30,6 +42,7 @@ struct policy *policy_new(const struct config *config, SSL_CTX *tls)
 		.live = {
 			.auth = auth_new(config),
 			.trusted_proxies = proxies_new(config),
+			.global_rate = global_rate_of(config),
 		},
 		.proxy_protocol = config->proxy_protocol,
 		.tls = tls,

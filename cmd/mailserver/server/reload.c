@@ -18,6 +18,11 @@ static const char *const reloadable[] = {
 	"tokens",
 	"trusted_proxies",
 	"proxy_protocol",
+	"rate_limit_per_minute",
+	"rate_limit_burst",
+	"limits.global_per_minute",
+	"limits.in_flight_messages",
+	"limits.in_flight_bytes",
 	"tls.cert_file",
 	"tls.key_file",
 	"log.level",
@@ -71,6 +76,8 @@ static bool adopt(struct server *s, const struct config *config)
 		return false;
 	}
 	server_setup_log(config);
+	atomic_store(&s->in_flight.max_messages, config->limits.in_flight_messages);
+	atomic_store(&s->in_flight.max_bytes, config->limits.in_flight_bytes);
 	while (sem_trywait(&s->reloaded) == 0)
 		; /* of a worker that was late the last time */
 	for (unsigned i = 0; i < s->worker_count; i++)
