@@ -326,7 +326,7 @@ static bool drain(struct server *s, const sigset_t *signals)
 			return false;
 		}
 	}
-	count_shutdown_time(s->metrics, now_us() - began_us);
+	count_shutdown_time(s->metrics, monotonic_us() - began_us);
 	return true;
 }
 
