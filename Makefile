@@ -101,7 +101,7 @@ unit: $(UNITS) ## the unit tests of this variant
 
 system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
-		$(PY) -m pytest -q -p no:cacheprovider tests/system
+		$(PY) -m pytest -q -rs -p no:cacheprovider tests/system
 
 bench: ## messages a second on each database, with metrics on and off, in one run
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
