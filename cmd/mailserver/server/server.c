@@ -353,7 +353,8 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 	log_say(LOG_INFO, "draining: no new connections, finishing what is in flight");
 }
 
-static void close_workers(struct server *s, const sigset_t *signals)
+/* Answers how many given-up parses still run. */
+static unsigned close_workers(struct server *s, const sigset_t *signals)
 {
 	if (!drain(s, signals)) {
 		count_shutdown(s->metrics, SHUTDOWN_FORCED);
@@ -364,8 +365,13 @@ static void close_workers(struct server *s, const sigset_t *signals)
 		_exit(1);
 	}
 	metrics_server_close(&s->metrics_server); /* it reads the workers' counts */
+	unsigned lost = parse_pool_stats(s->pool).lost;
+	parse_pool_free(&s->pool); /* its threads sent mail to the workers */
+	for (unsigned i = 0; i < s->worker_count; i++)
+		worker_close(&s->workers[i]);
 	free(s->workers);
 	listen_close(&s->listen);
+	return lost;
 }
 
 static void block_signals(sigset_t *signals)
@@ -416,10 +422,8 @@ int server_run(const struct config_request *request, const struct config_result 
 			serve(&s, &signals, migrated, &give_up);
 			exit_code = give_up ? 1 : 0;
 		}
-		close_workers(&s, &signals);
+		unsigned lost = close_workers(&s, &signals);
 		watchdog_free(&s.watchdog);
-		unsigned lost = parse_pool_stats(s.pool).lost;
-		parse_pool_free(&s.pool);
 		if (exit_code == 0)
 			log_say(LOG_INFO, "drained");
 		if (lost > 0) /* still parsing: no library may be torn down under them */

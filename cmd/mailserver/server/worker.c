@@ -156,13 +156,26 @@ static int setup(struct worker *w)
 	return 0;
 }
 
-static void teardown(struct worker *w)
+/* Nobody holds a request any more, so the store is idle too. */
+static void leave(struct worker *w)
 {
-	/* Nobody holds a request any more, so the store is idle too. */
+	atomic_store(&w->sweeps, WORKER_LEFT);
 	storage_close(&w->storage);
 	quota_close(&w->quota);
 	count_store(w);
 	close_listeners(w);
+	atomic_fetch_sub(&w->server->running_workers, 1);
+	pthread_kill(w->server->main_thread, SIGUSR1);
+}
+
+static void wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) == -1 && errno == EINTR)
+		;
+}
+
+static void teardown(struct worker *w)
+{
 	free(w->listeners);
 	loop_mailbox_deinit(&w->parsed);
 	loop_mailbox_deinit(&w->control);
@@ -178,7 +191,6 @@ static void teardown(struct worker *w)
 static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
-	pthread_t main_thread = w->server->main_thread;
 	bool is_set_up = setup(w) == 0;
 
 	if (is_set_up)
@@ -188,10 +200,12 @@ static void *worker_main(void *arg)
 		return NULL;
 	while (!(w->draining && w->connection_count == 0))
 		loop_run(w->loop, 1000);
-	atomic_store(&w->sweeps, WORKER_LEFT);
+	leave(w);
+	/* A thread that has just sent mail may still be about to wake the loop: it must stay until
+	 * the last such thread has ended. */
+	wait_for(&w->released);
 	teardown(w);
-	atomic_fetch_sub(&w->server->running_workers, 1); /* from here on, w may be gone */
-	pthread_kill(main_thread, SIGUSR1);
+	sem_post(&w->closed); /* from here on, w may be gone */
 	/* h2o keeps what it recycles in the thread's own memory and cannot let go of it. The thread
 	 * stays until the process ends, so that a leak checker sees who holds it. */
 	for (;;)
@@ -203,12 +217,12 @@ int worker_open(struct worker *w, struct server *server, unsigned index, struct 
 {
 	*w = (struct worker){ .server = server, .index = index, .policy = policy };
 	sem_init(&w->opened, 0, 0);
+	sem_init(&w->released, 0, 0);
+	sem_init(&w->closed, 0, 0);
 	pthread_t thread;
 	h2o_multithread_create_thread(&thread, NULL, worker_main, w);
 	pthread_detach(thread);
-	while (sem_wait(&w->opened) == -1 && errno == EINTR)
-		;
-	sem_destroy(&w->opened);
+	wait_for(&w->opened);
 	*error_r = w->error;
 	if (w->error == NULL)
 		return 0;
@@ -229,4 +243,13 @@ void worker_reload(struct worker *w, struct policy *policy)
 void worker_drain(struct worker *w)
 {
 	loop_post(&w->control, &w->drain_mail);
+}
+
+void worker_close(struct worker *w)
+{
+	sem_post(&w->released);
+	wait_for(&w->closed);
+	sem_destroy(&w->opened);
+	sem_destroy(&w->released);
+	sem_destroy(&w->closed);
 }

@@ -20,7 +20,8 @@ struct worker {
 	h2o_context_t http;
 	struct server *server;
 	unsigned index;
-	sem_t opened; /* posted once by the thread: all is set up, or `error` says why not */
+	sem_t opened;           /* posted by the thread: all is set up, or `error` says why not */
+	sem_t released, closed; /* from worker_close to the thread, and back */
 	char *error;
 	struct loop *loop;
 	struct storage *storage;
@@ -55,9 +56,11 @@ void worker_accept(struct worker *w); /* from now on, take connections */
 /* From now on, this policy, which it takes over; server->reloaded is posted when it is in force. Not
  * after worker_drain(). */
 void worker_reload(struct worker *w, struct policy *policy);
-/* Stop accepting, finish what is in flight, let go of everything; server->running_workers then
- * counts one less. The struct must stay: the thread parks until the process ends. */
+/* Stop accepting, finish what is in flight, close the store; server->running_workers then counts one
+ * less. */
 void worker_drain(struct worker *w);
+/* After that, and when nobody is left who sends mail to its loop: waits until all is let go of. */
+void worker_close(struct worker *w);
 
 /* The worker that a request is on. */
 struct worker *worker_of(const struct request *r);
