@@ -2,7 +2,8 @@
 """The log: one JSON line per event, with what an operator needs and nothing that is private."""
 import json
 
-from servers.mailserver import TOKEN, message, wait_for
+from servers.mailserver import TOKEN, message
+from servers.waiting import wait_for
 
 
 def request_lines(server, count):

@@ -11,7 +11,8 @@ import threading
 import pytest
 import requests
 
-from servers.mailserver import TOKEN, http_request, message, receive_all, wait_for
+from servers.mailserver import TOKEN, http_request, message, receive_all
+from servers.waiting import wait_for
 
 RELAY = "/rails/action_mailbox/relay/inbound_emails"
 MTA, WEB, OTHER, ADMIN = (f"{name}-token-0123456789" for name in ("mta", "web", "other", "admin"))

@@ -16,7 +16,8 @@ import warnings
 
 import pytest
 
-from servers.mailserver import http_request, message, receive_all, wait_for
+from servers.mailserver import http_request, message, receive_all
+from servers.waiting import wait_for
 
 
 class Authority:

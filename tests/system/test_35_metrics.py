@@ -11,9 +11,10 @@ import psycopg2
 import pytest
 import requests
 
-from servers.mailserver import ROOT, http_request, message, receive_all, wait_for
+from servers.mailserver import ROOT, http_request, message, receive_all
 from servers.postgres import Postgres
 from servers.prometheus import Prometheus
+from servers.waiting import wait_for
 
 FAMILIES = {
     "http_request_duration_seconds": "histogram",

@@ -7,8 +7,9 @@ import time
 
 import psycopg2
 import pytest
-from servers.mailserver import TOKEN, message, wait_for
+from servers.mailserver import TOKEN, message
 from servers.redis import Redis
+from servers.waiting import wait_for
 
 NO_EMAIL = "/api/emails/0198f1c2-0000-7000-8000-000000000000"
 # Where Redis itself is fine, a busy machine must not make it look slow.

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from servers.mailserver import http_request, message, receive_all, wait_for
+from servers.mailserver import http_request, message, receive_all
+from servers.waiting import wait_for
 
 MEGABYTE = 1 << 20
 

@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from servers.mailserver import ROOT, TOKEN, http_request, message, receive_all, wait_for
+from servers.mailserver import ROOT, TOKEN, http_request, message, receive_all
+from servers.waiting import wait_for
 
 RELEASE = os.environ.get("MAILSERVER_RELEASE", str(ROOT / "build/release/bin/mailserver"))
 MEGABYTE = 1 << 20

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from servers.mailserver import message, wait_for
+from servers.mailserver import message
+from servers.waiting import wait_for
 
 AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 

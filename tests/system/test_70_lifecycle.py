@@ -11,7 +11,8 @@ import threading
 import pytest
 import requests
 
-from servers.mailserver import BINARY, TOKEN, http_request, message, receive_all, wait_for
+from servers.mailserver import BINARY, TOKEN, http_request, message, receive_all
+from servers.waiting import wait_for
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

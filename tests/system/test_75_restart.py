@@ -9,7 +9,8 @@ import sqlite3
 import threading
 import time
 
-from servers.mailserver import http_request, message, wait_for
+from servers.mailserver import http_request, message
+from servers.waiting import wait_for
 
 CLIENTS = 64
 

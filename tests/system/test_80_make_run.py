@@ -7,7 +7,8 @@ import signal
 import sqlite3
 import subprocess
 
-from servers.mailserver import BINARY, ROOT, SANITIZER, free_port, wait_for
+from servers.mailserver import BINARY, ROOT, SANITIZER
+from servers.waiting import free_port, wait_for
 
 
 def test_the_printed_line_delivers_a_mail(tmp_path):

@@ -13,28 +13,12 @@ import time
 
 import requests
 
+from servers.waiting import DEADLINE_S, free_port, wait_for
+
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("MAILSERVER", str(ROOT / "build/release/bin/mailserver"))
 TOKEN = "test-token-0123456789abcdef"
 SANITIZER = re.compile(r"(ERROR: (Address|Leak|Thread)Sanitizer|runtime error:|Assertion .* failed)")
-DEADLINE_S = 30
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(condition, what, deadline_s=DEADLINE_S):
-    """The condition's first true value; fails, saying what was waited for, after the deadline."""
-    end = time.monotonic() + deadline_s
-    while True:
-        value = condition()
-        if value:
-            return value
-        assert time.monotonic() < end, f"waited {deadline_s} s in vain for {what}"
-        time.sleep(0.02)
 
 
 class Mailserver:

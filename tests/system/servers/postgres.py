@@ -8,12 +8,13 @@ import pwd
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
 import psycopg2
+
+from servers.waiting import free_port, wait_for
 
 START_DEADLINE_S = 60
 STOP_DEADLINE_S = 30
@@ -37,20 +38,6 @@ def bin_directory():
         raise RuntimeError("no Postgres server found: apt-get install postgresql-15")
     newest = max(found, key=lambda path: float(path.split("/")[4]))
     return os.path.dirname(newest)
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-def wait_until(condition, deadline_s, what):
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {deadline_s} s")
-        time.sleep(0.05)
 
 
 class Postgres:
@@ -139,7 +126,7 @@ class Postgres:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"Postgres does not start: {self._log_tail()}") from error
                 time.sleep(0.2)
-        wait_until(self.is_ready, START_DEADLINE_S, "Postgres answers")
+        wait_for(self.is_ready, "Postgres to answer", START_DEADLINE_S)
 
     def stop(self, mode="fast"):
         """`smart` waits for clients, `fast` disconnects them, `immediate` leaves a recovery."""
@@ -153,8 +140,8 @@ class Postgres:
             return
         children = self._children(pid)
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not any(map(_runs, [pid, *children])), STOP_DEADLINE_S,
-                   "the killed Postgres is gone")
+        wait_for(lambda: not any(map(_runs, [pid, *children])), "the killed Postgres to be gone",
+                 STOP_DEADLINE_S)
         # Where nobody waits for orphans the pid stays taken, and this file would forbid a start.
         os.unlink(os.path.join(self.data, "postmaster.pid"))
 
@@ -186,7 +173,7 @@ class Postgres:
             except subprocess.CalledProcessError as error:  # somebody took the port meanwhile
                 if attempt == PORT_TRIES:
                     raise RuntimeError(f"Postgres does not start: {self._log_tail()}") from error
-        wait_until(self.is_ready, START_DEADLINE_S, "Postgres answers")
+        wait_for(self.is_ready, "Postgres to answer", START_DEADLINE_S)
 
     def _start_arguments(self):
         return ("pg_ctl", "start", "-D", self.data, "-l", self.log, "-w", "-s",

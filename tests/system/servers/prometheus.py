@@ -8,7 +8,7 @@ import tempfile
 
 import requests
 
-from servers.mailserver import free_port, wait_for
+from servers.waiting import free_port, wait_for
 
 STOP_DEADLINE_S = 30
 

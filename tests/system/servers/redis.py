@@ -6,15 +6,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
+
+from servers.waiting import free_port, wait_for
 
 START_DEADLINE_S = 30
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class RedisError(Exception):
@@ -75,11 +70,7 @@ class Redis:
                  "--unixsocket", self.socket, "--save", "", "--appendonly", "no",
                  "--dir", self.directory, *arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not self._answers():
-            assert self.process.poll() is None, self._log()
-            assert time.monotonic() < deadline, self._log()
-            time.sleep(0.02)
+        wait_for(self._starts, "Redis to answer", START_DEADLINE_S)
 
     def freeze(self):
         """It takes connections and bytes, and answers nothing."""
@@ -99,6 +90,10 @@ class Redis:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     # ---- how ----
+
+    def _starts(self):
+        assert self.process.poll() is None, self._log()
+        return self._answers()
 
     def _answers(self):
         try:
