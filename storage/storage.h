@@ -37,6 +37,8 @@ struct storage_settings {
 	uint32_t
 		statement_timeout_ms; /* then a sent operation is STORAGE_UNCERTAIN, its link cut */
 	unsigned connections;         /* per worker: postgres */
+	bool prepared_statements;     /* postgres: false behind a pooler that shares sessions */
+	uint32_t partition_days;      /* postgres: of mail in one partition; 0: a week's */
 	unsigned batch_messages;      /* at most so many in one commit */
 	size_t batch_bytes;           /* and so many raw bytes, but always one message */
 	size_t queue_messages;        /* over these a put is STORAGE_UNAVAILABLE at once */

@@ -43,6 +43,8 @@ static const cyaml_schema_field_t storage_fields[] = {
 	TEXT(struct config_storage, url),
 	BOOL(struct config_storage, migrate),
 	UINT(struct config_storage, connections),
+	BOOL(struct config_storage, prepared_statements),
+	UINT(struct config_storage, partition_days),
 	UINT(struct config_storage, connect_timeout),
 	UINT(struct config_storage, statement_timeout),
 	UINT(struct config_storage, batch_messages),

@@ -52,6 +52,8 @@ struct config {
 		char *url; /* never "": config_load puts sqlite://<data_dir>/mail.db in */
 		bool migrate;
 		uint32_t connections; /* per worker */
+		bool prepared_statements;
+		uint32_t partition_days;
 		uint32_t connect_timeout, statement_timeout;
 		uint32_t batch_messages;
 		uint64_t batch_bytes;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/postgres/link.h"
+#include "lib/digest.h"
 #include "storage/postgres/trouble.h"
 
 #include <assert.h>
@@ -13,6 +14,7 @@ enum {
 	OLDEST_FORCED_PLAN = 120000, /* the version that knows plan_cache_mode */
 	MAX_BEGIN_BYTES = 256,
 	MAX_REASON_BYTES = 512,
+	STATEMENT_DIGITS = 16,
 };
 
 enum state {
@@ -23,8 +25,18 @@ enum state {
 	BUSY, /* carries a batch */
 };
 
-/* What comes back before the works' own results: of the two statements every batch begins with. */
-enum { RESULTS_BEFORE_WORKS = 2 };
+/* What a batch's transaction consists of, and answers. */
+enum { RESULT_OF_BEGIN, RESULT_OF_WORKS };
+
+/* A statement, and whether this session has it prepared. Its name is made of its text: behind a
+ * pooler, sessions are shared by clients that may be of other versions of this program. */
+struct statement {
+	const char *sql;
+	const Oid *types;
+	int param_count;
+	char name[sizeof("mailserver_") + STATEMENT_DIGITS];
+	bool is_prepared;
+};
 
 struct pg_link {
 	struct pg_link_user *user;
@@ -37,10 +49,13 @@ struct pg_link {
 	unsigned failures;           /* attempts since it was up */
 	char told[MAX_REASON_BYTES]; /* why it is down, as it was logged last */
 	char begin_sql[MAX_BEGIN_BYTES];
+	struct statement begin, works[PG_KINDS];
+	bool is_pooled; /* one session does not see what another one prepared */
 
 	/* Of the pipeline that is on its way. */
 	struct pg_batch batch;
-	unsigned results;
+	unsigned results; /* since the last sync */
+	unsigned syncs;   /* still to come */
 	bool sync_sent; /* and with it everything before it */
 	bool failed;    /* one of its results is an error, of the server or of libpq */
 };
@@ -158,39 +173,95 @@ static void flush(struct pg_link *link)
 static void begin_pipeline(struct pg_link *link)
 {
 	link->results = 0;
+	link->syncs = 0;
 	link->sync_sent = false;
 	link->failed = false;
 	link->batch.sqlstate[0] = '\0';
+	PQclear(link->batch.result);
+	link->batch.result = NULL;
+}
+
+static bool queue_sync(struct pg_link *link)
+{
+	link->syncs++;
+	return PQpipelineSync(link->pg) == 1;
 }
 
 static void end_pipeline(struct pg_link *link, bool queued)
 {
-	if (!queued || PQpipelineSync(link->pg) != 1)
+	if (!queued || !queue_sync(link))
 		lost(link, PQerrorMessage(link->pg));
 	else
 		flush(link);
 }
 
-/* The unnamed statement is parsed once and bound for each work. Names would gain nothing, and a
- * pooler that gives every transaction another connection does not know them. */
+static void statement_init(
+	struct statement *st, const char *sql, const Oid *types, int param_count)
+{
+	uint8_t digest[SHA256_BYTES];
+	char digits[STATEMENT_DIGITS + 1];
+
+	*st = (struct statement){ .sql = sql, .types = types, .param_count = param_count };
+	sha256(sql, strlen(sql), digest);
+	hex_encode(digest, STATEMENT_DIGITS / 2, digits);
+	snprintf(st->name, sizeof(st->name), "mailserver_%s", digits);
+}
+
+static bool queue_statement(struct pg_link *link, const struct statement *st,
+	const struct pg_params *params, int result_format)
+{
+	if (link->is_pooled)
+		return PQsendQueryParams(link->pg, st->sql, params->count, st->types,
+			       params->values, params->lengths, params->formats,
+			       result_format) == 1;
+	return PQsendQueryPrepared(link->pg, st->name, params->count, params->values,
+		       params->lengths, params->formats, result_format) == 1;
+}
+
+static bool queue_begin(struct pg_link *link)
+{
+	static const struct pg_params none;
+
+	return queue_statement(link, &link->begin, &none, 0);
+}
+
+static bool queue_prepare(struct pg_link *link, struct statement *st)
+{
+	st->is_prepared = true; /* if that fails, so does what is queued next */
+	return PQsendPrepare(link->pg, st->name, st->sql, st->param_count, st->types) == 1;
+}
+
+/* With syncs of their own: whether they are there then does not depend on what comes after. A table
+ * that is locked keeps a statement from being prepared, too: so that has its timeout. */
+static bool queue_missing(struct pg_link *link, struct statement *st)
+{
+	if (link->is_pooled || st->is_prepared)
+		return true;
+	if (!link->begin.is_prepared && !(queue_prepare(link, &link->begin) && queue_sync(link)))
+		return false;
+	return queue_begin(link) && queue_prepare(link, st) && queue_sync(link);
+}
+
 static bool queue_works(struct pg_link *link)
 {
 	const struct pg_batch *batch = &link->batch;
 	const struct pg_work_kind *kind = batch->kind;
-	struct pg_params params;
+	struct statement *st = &link->works[kind->number];
+	struct pg_params *params = link->user->params;
 	bool ok;
 
-	ok = PQsendQueryParams(link->pg, link->begin_sql, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
-	     PQsendPrepare(link->pg, "", kind->sql, kind->param_count, kind->types) == 1;
-	pg_params_init(&params);
-	for (unsigned i = 0; ok && i < batch->count; i++) {
-		pg_params_clear(&params);
-		kind->fill(&params, batch->works[i]);
-		ok = PQsendQueryPrepared(link->pg, "", params.count, params.values, params.lengths,
-			     params.formats, kind->result_format) == 1;
-	}
-	pg_params_deinit(&params);
+	pg_params_clear(params);
+	kind->fill(params, batch->works, batch->count);
+	ok = queue_missing(link, st) && queue_begin(link) &&
+	     queue_statement(link, st, params, kind->result_format);
+	pg_params_clear(params);
 	return ok;
+}
+
+static void send_batch(struct pg_link *link)
+{
+	begin_pipeline(link);
+	end_pipeline(link, queue_works(link));
 }
 
 void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned count)
@@ -199,9 +270,8 @@ void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned c
 	memcpy(link->batch.works, works, count * sizeof(works[0]));
 	link->batch.count = count;
 	link->batch.kind = works[0]->kind;
-	begin_pipeline(link);
 	set_state(link, BUSY, NULL);
-	end_pipeline(link, queue_works(link));
+	send_batch(link);
 }
 
 /* --- and its results, in --- */
@@ -212,6 +282,9 @@ static void note_error(struct pg_link *link, const PGresult *res)
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
+	/* Behind a pooler, another client prepared the very same statement. */
+	if (sqlstate != NULL && strcmp(sqlstate, PG_ALREADY_PREPARED) == 0)
+		return;
 	link->failed = true;
 	if (sqlstate == NULL || batch->sqlstate[0] != '\0')
 		return;
@@ -243,6 +316,7 @@ static void note_settings(struct pg_link *link, PGresult *row)
 		pg_log(link->user->set, STORAGE_LOG_WARNING,
 			"synchronous_commit is off on the server: it is turned on for every "
 			"transaction of ours");
+	link->is_pooled = !link->user->set->prepared_statements;
 	snprintf(link->begin_sql, sizeof(link->begin_sql),
 		"SELECT set_config('statement_timeout', '%u', true)%s%s",
 		timeout_ms - timeout_ms / 4,
@@ -250,6 +324,9 @@ static void note_settings(struct pg_link *link, PGresult *row)
 			? ", set_config('plan_cache_mode', 'force_generic_plan', true)"
 			: "",
 		lazy ? ", set_config('synchronous_commit', 'on', true)" : "");
+	statement_init(&link->begin, link->begin_sql, NULL, 0);
+	for (unsigned i = 0; i < PG_KINDS; i++)
+		link->works[i].is_prepared = false;
 }
 
 static void note(struct pg_link *link, PGresult *res)
@@ -261,12 +338,17 @@ static void note(struct pg_link *link, PGresult *res)
 		note_error(link, res);
 	} else if (link->state == CHECKING) {
 		note_settings(link, res);
-	} else if (position >= RESULTS_BEFORE_WORKS &&
-		   position - RESULTS_BEFORE_WORKS < link->batch.count) {
-		link->batch.works[position - RESULTS_BEFORE_WORKS]->result = res;
+	} else if (link->syncs == 1 && position == RESULT_OF_WORKS) {
+		link->batch.result = res;
 		return;
 	}
 	PQclear(res);
+}
+
+/* The session that has the statement is not the one that the pooler gave this transaction. */
+static bool is_shared_session(const struct pg_link *link)
+{
+	return link->failed && !link->is_pooled && strcmp(link->batch.sqlstate, PG_NOT_PREPARED) == 0;
 }
 
 static void settle(struct pg_link *link)
@@ -276,6 +358,14 @@ static void settle(struct pg_link *link)
 
 	if (checking && link->failed) {
 		lost(link, batch->sqlstate[0] != '\0' ? batch->error : PQerrorMessage(link->pg));
+		return;
+	}
+	if (!checking && is_shared_session(link)) {
+		pg_log(link->user->set, STORAGE_LOG_INFO,
+			"link %u: a pooler is between: statements are not prepared any more",
+			link->number);
+		link->is_pooled = true;
+		send_batch(link);
 		return;
 	}
 	set_state(link, IDLE, NULL);
@@ -306,7 +396,9 @@ static void read_results(struct pg_link *link)
 			continue;
 		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
 			PQclear(res);
-			settle(link);
+			link->results = 0;
+			if (--link->syncs == 0)
+				settle(link);
 		} else {
 			note(link, res);
 		}
@@ -462,6 +554,9 @@ struct pg_link *pg_link_open(struct pg_link_user *user, unsigned number)
 
 	*link = (struct pg_link){ .user = user, .number = number, .state = DOWN };
 	link->batch.works = h2o_mem_alloc(user->set->batch_messages * sizeof(link->batch.works[0]));
+	for (unsigned i = 0; i < PG_KINDS; i++)
+		statement_init(&link->works[i], pg_kinds[i]->sql, pg_kinds[i]->types,
+			pg_kinds[i]->param_count);
 	loop_timer_init(&link->timer, user->loop, on_timer, link);
 	loop_timer_start(&link->timer, 1);
 	return link;
@@ -476,6 +571,7 @@ void pg_link_close(struct pg_link **link)
 	loop_timer_deinit(&(*link)->timer);
 	free((*link)->batch.works);
 	free((*link)->batch.error);
+	PQclear((*link)->batch.result);
 	free(*link);
 	*link = NULL;
 }

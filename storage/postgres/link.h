@@ -22,6 +22,7 @@ struct pg_batch {
 	const struct pg_work_kind *kind;
 	struct pg_work **works;
 	unsigned count;
+	PGresult *result; /* of a batch that was committed */
 	char sqlstate[6]; /* this and error: of the statement that failed; "" when none did */
 	char *error;
 };
@@ -31,6 +32,7 @@ struct pg_link_user {
 	const struct storage_settings *set;
 	struct loop *loop;
 	struct pg_conninfo *conninfo;
+	struct pg_params *params; /* what a batch is made ready in; sent, it is free again */
 	/* A link is up, down or idle that was not. */
 	void (*changed)(struct pg_link_user *user);
 	/* The batch's works are the user's again, and the link has forgotten them. */

@@ -22,6 +22,7 @@ struct pg_store {
 	struct storage_settings set;
 	struct loop *loop;
 	struct pg_conninfo *conninfo;
+	struct pg_params params;
 	struct pg_link_user user;
 	struct pg_link **links;
 	struct pg_work **chosen; /* room for one batch */
@@ -113,28 +114,29 @@ static int by_key(const void *left, const void *right)
 {
 	const struct pg_work *a = *(struct pg_work *const *)left;
 	const struct pg_work *b = *(struct pg_work *const *)right;
-	const struct storage_message *m = a->put->message, *n = b->put->message;
-	int order = strcmp(m->tenant, n->tenant);
+	int order = pg_put_order(a, b);
 
-	if (order == 0)
-		order = memcmp(m->key, n->key, sizeof(m->key));
-	if (order == 0)
-		order = a->arrival < b->arrival ? -1 : 1;
-	return order;
+	return order != 0 ? order : a->arrival < b->arrival ? -1 : 1;
+}
+
+static unsigned least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
 }
 
 /* As much as one batch may hold, even when a second link is idle: fewer commits are worth more. */
 static unsigned choose_puts(struct pg_store *s)
 {
+	unsigned count = 0, room = s->set.batch_messages;
 	size_t bytes = 0;
-	unsigned count = 0;
 
 	do {
 		struct pg_work *work = pg_queue_pop(&s->puts);
+		room = least(room, work->company);
 		bytes += work->bytes;
 		s->chosen[count++] = work;
-	} while (count < s->set.batch_messages && s->puts.head != NULL && !s->chosen[0]->alone &&
-		 !s->puts.head->alone && bytes + s->puts.head->bytes <= s->set.batch_bytes);
+	} while (s->puts.head != NULL && count < least(room, s->puts.head->company) &&
+		 bytes + s->puts.head->bytes <= s->set.batch_bytes);
 	qsort(s->chosen, count, sizeof(s->chosen[0]), by_key);
 	return count;
 }
@@ -213,16 +215,14 @@ static void complain(struct pg_store *s, const struct pg_batch *batch)
 
 static void put_again(struct pg_store *s, struct pg_work *work)
 {
-	PQclear(work->result);
-	work->result = NULL;
 	pg_queue_push_front(&s->puts, work);
 }
 
-/* Nothing is known against this message but that it shared a commit with another one. */
-static void put_again_alone(struct pg_store *s, const struct pg_batch *batch)
+/* One of them is to blame: each half goes in a commit of its own, until the culprit stands alone. */
+static void put_again_halved(struct pg_store *s, const struct pg_batch *batch)
 {
 	for (unsigned i = batch->count; i-- > 0;) {
-		batch->works[i]->alone = true;
+		batch->works[i]->company = (batch->count + 1) / 2;
 		put_again(s, batch->works[i]);
 	}
 }
@@ -254,7 +254,7 @@ static void on_rolled_back(struct pg_store *s, const struct pg_batch *batch)
 	bool for_its_sake = trouble == PG_TROUBLE_MESSAGE || trouble == PG_TROUBLE_CONFLICT;
 
 	if (batch->kind->is_put && for_its_sake && batch->count > 1) {
-		put_again_alone(s, batch);
+		put_again_halved(s, batch);
 	} else if (batch->kind->is_put && trouble == PG_TROUBLE_MESSAGE && !first->bare) {
 		put_again_bare(s, batch);
 	} else if (batch->kind->is_put && trouble == PG_TROUBLE_CONFLICT &&
@@ -271,10 +271,9 @@ static void on_committed(struct pg_store *s, const struct pg_batch *batch)
 {
 	if (batch->kind->is_put && s->set.committed != NULL)
 		s->set.committed(s->set.committed_data, batch->count);
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct pg_work *work = batch->works[i];
-		if (work->kind->succeed(work))
-			continue;
+	unsigned left = batch->kind->succeed(batch->works, batch->count, batch->result);
+	while (left-- > 0) {
+		struct pg_work *work = batch->works[left];
 		if (++work->tries < MAX_TRIES)
 			put_again(s, work);
 		else
@@ -331,11 +330,12 @@ static int postgres_open(const struct storage_settings *set, struct loop *loop,
 		.loop = loop,
 		.conninfo = conninfo,
 		.is_starting = true,
-		.user = { &s->set, loop, conninfo, on_link_changed, on_settled },
+		.user = { &s->set, loop, conninfo, &s->params, on_link_changed, on_settled },
 		.links = h2o_mem_alloc(set->connections * sizeof(s->links[0])),
 		.chosen = h2o_mem_alloc(set->batch_messages * sizeof(s->chosen[0])),
 	};
 	s->set.url = NULL; /* the caller's; all of it is in conninfo */
+	pg_params_init(&s->params);
 	loop_timer_init(&s->dispatch, loop, on_dispatch, s);
 	loop_timer_init(&s->sweep, loop, on_sweep, s);
 	loop_timer_init(&s->grace, loop, on_grace, s);
@@ -357,6 +357,7 @@ static void postgres_close(struct storage *st)
 	loop_timer_deinit(&s->sweep);
 	loop_timer_deinit(&s->grace);
 	pg_conninfo_free(&s->conninfo);
+	pg_params_deinit(&s->params);
 	free(s->links);
 	free(s->chosen);
 	free(s);

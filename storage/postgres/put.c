@@ -1,100 +1,84 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/postgres/work.h"
-#include "lib/buf.h"
 #include "lib/utf8.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <stdlib.h>
 
-/* All of a message in one statement, which does nothing when its key is there already. It answers
- * with the id under which the message is kept, and whether that is new. No row at all: the same key
- * was committed by another while this statement waited for it, too late to be seen. */
+/* A whole batch in one statement, its rows as arrays: what a key is there for already is left out.
+ * It answers, for each id that was proposed, the one that the message is kept under: the same, or an
+ * older one's. No row at all: the same key was committed by another while this statement waited for
+ * it, too late to be seen.
+ *
+ * The large column is unnested in a select list, not in FROM: there the server would first put all
+ * of it aside, on disk when it is long. */
 static const char put_sql[] =
 	"WITH fresh AS ("
-	" INSERT INTO message_keys (id, tenant, digest) VALUES ($1, $2, $3)"
+	" INSERT INTO message_keys (id, tenant, digest)"
+	" SELECT * FROM unnest($1, $2, $3)"
 	" ON CONFLICT DO NOTHING RETURNING id"
 	"), message AS ("
 	" INSERT INTO messages (id, tenant, received_at, envelope_sender, envelope_recipients,"
 	"  queue_id, client_address, client_hostname, client_helo, message_id, in_reply_to, refs,"
 	"  date, subject, from_address, from_name, addresses, headers, text, html, size, sha256,"
 	"  parse_status, defects, orig_recipient)"
-	" SELECT id, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,"
-	"  $20, $21, $22, $23, $24, $25, $28 FROM fresh"
+	" SELECT id, tenant, received_at, envelope_sender, envelope_recipients::text[],"
+	"  queue_id, client_address::inet, client_hostname, client_helo, message_id, in_reply_to,"
+	"  refs::text[], date, subject, from_address, from_name, addresses, headers, text, html,"
+	"  size, sha256, parse_status, defects::text[], orig_recipient"
+	" FROM unnest($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
+	"  $19, $20, $21, $22, $23, $24, $25, $26)"
+	"  AS input (id, tenant, received_at, envelope_sender, envelope_recipients, queue_id,"
+	"   client_address, client_hostname, client_helo, message_id, in_reply_to, refs, date,"
+	"   subject, from_address, from_name, addresses, headers, text, html, size, sha256,"
+	"   parse_status, defects, orig_recipient)"
+	" WHERE id IN (SELECT id FROM fresh)"
 	"), bytes AS ("
-	" INSERT INTO message_raw (id, raw) SELECT id, $26 FROM fresh"
+	" INSERT INTO message_raw (id, raw)"
+	" SELECT id, raw FROM (SELECT unnest($1) AS id, unnest($27) AS raw) AS input"
+	" WHERE id IN (SELECT id FROM fresh)"
 	"), parts AS ("
 	" INSERT INTO message_parts (id, n, path, content_type, filename, disposition, content_id,"
 	"  charset, encoding, size, sha256, is_attachment, raw_offset, raw_length)"
-	" SELECT fresh.id, n, path, content_type, filename, disposition, content_id, charset,"
-	"  encoding, size, decode(sha256, 'hex'), is_attachment, raw_offset, raw_length"
-	" FROM fresh, json_to_recordset($27) AS part(n integer, path text, content_type text,"
-	"  filename text, disposition text, content_id text, charset text, encoding text,"
-	"  size bigint, sha256 text, is_attachment boolean, raw_offset bigint, raw_length bigint)"
+	" SELECT * FROM unnest($28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,"
+	"  $41) AS input (id) WHERE id IN (SELECT id FROM fresh)"
 	")"
-	" SELECT id, true FROM fresh UNION ALL"
-	" SELECT id, false FROM message_keys WHERE tenant = $2 AND digest = $3";
+	" SELECT id AS proposed, id AS kept FROM fresh UNION ALL"
+	" SELECT input.id, known.id FROM unnest($1, $2, $3) AS input (id, tenant, digest)"
+	" JOIN message_keys known USING (tenant, digest)"
+	" WHERE input.id NOT IN (SELECT id FROM fresh)";
+
+enum { MESSAGE_COLUMNS = 27, PART_COLUMNS = 14, PUT_PARAMS = MESSAGE_COLUMNS + PART_COLUMNS };
 
 static const Oid put_types[] = {
-	PG_UUID, PG_TEXT, PG_BYTEA,                      /* $1: id, tenant, digest */
-	PG_TIMESTAMPTZ, PG_TEXT, PG_TEXT_ARRAY, PG_TEXT, /* $4: received_at … queue_id */
-	PG_INET, PG_TEXT, PG_TEXT,                       /* $8: the client */
-	PG_TEXT, PG_TEXT, PG_TEXT_ARRAY, PG_TIMESTAMPTZ, /* $11: message_id … date */
-	PG_TEXT, PG_TEXT, PG_TEXT,                       /* $15: subject, from */
-	PG_JSONB, PG_JSONB, PG_TEXT, PG_TEXT,            /* $18: addresses … html */
-	PG_INT8, PG_BYTEA, PG_TEXT, PG_TEXT_ARRAY,       /* $22: size … defects */
-	PG_BYTEA, PG_JSON, PG_TEXT                       /* $26: raw, parts, orig_recipient */
+	PG_UUID_ARRAY, PG_TEXT_ARRAY, PG_BYTEA_ARRAY,       /* $1: id, tenant, digest */
+	PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* $4: received_at, sender, recipients */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,        /* $7: queue_id, client's address, name */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,        /* $10: helo, message_id, in_reply_to */
+	PG_TEXT_ARRAY, PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY, /* $13: refs, date, subject */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY,                       /* $16: from */
+	PG_JSONB_ARRAY, PG_JSONB_ARRAY,                     /* $18: addresses, headers */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY,                       /* $20: text, html */
+	PG_INT8_ARRAY, PG_BYTEA_ARRAY, PG_TEXT_ARRAY,       /* $22: size, sha256, parse_status */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_BYTEA_ARRAY,       /* $25: defects, orig_recipient, raw */
+	/* of the parts */
+	PG_UUID_ARRAY, PG_INT4_ARRAY, PG_TEXT_ARRAY,  /* $28: id, n, path */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* $31: content_type, filename, disposition */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* $34: content_id, charset, encoding */
+	PG_INT8_ARRAY, PG_BYTEA_ARRAY, PG_BOOL_ARRAY, /* $37: size, sha256, is_attachment */
+	PG_INT8_ARRAY, PG_INT8_ARRAY,                 /* $40: raw_offset, raw_length */
 };
 
-enum { PUT_PARAMS = sizeof(put_types) / sizeof(put_types[0]) };
+_Static_assert(sizeof(put_types) / sizeof(put_types[0]) == PUT_PARAMS, "a type for each");
 
-/* A message may have many parts; JSON that was cut is refused by the server like other bad data,
- * and the message is then kept bare. */
-enum { MAX_PARTS_JSON = 64 * 1024 * 1024 };
-
-static const char *parts_json(struct arena *arena, const struct mime_message *m)
-{
-	char sha256[SHA256_HEX + 1];
-	struct buf json;
-
-	buf_init(&json, MAX_PARTS_JSON);
-	buf_json_begin(&json, '[');
-	for (size_t i = 0; i < m->part_count; i++) {
-		const struct mime_part *part = &m->parts[i];
-		const struct {
-			const char *key, *value;
-		} texts[] = {
-			{ "path", part->path },
-			{ "content_type", part->content_type },
-			{ "filename", part->filename },
-			{ "disposition", part->disposition },
-			{ "content_id", part->content_id },
-			{ "charset", part->charset },
-			{ "encoding", part->encoding },
-			{ "sha256", sha256 },
-		};
-		hex_encode(part->sha256, SHA256_BYTES, sha256);
-		buf_json_begin(&json, '{');
-		buf_json_key(&json, "n");
-		buf_json_int(&json, part->n);
-		for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++) {
-			buf_json_key(&json, texts[t].key);
-			buf_json_string(&json, texts[t].value);
-		}
-		buf_json_key(&json, "size");
-		buf_json_int(&json, (int64_t)part->size);
-		buf_json_key(&json, "is_attachment");
-		buf_json_bool(&json, part->is_attachment);
-		buf_json_key(&json, "raw_offset");
-		buf_json_int(&json, (int64_t)part->raw_offset);
-		buf_json_key(&json, "raw_length");
-		buf_json_int(&json, (int64_t)part->raw_length);
-		buf_json_end(&json, '}');
-	}
-	buf_json_end(&json, ']');
-	const char *text = arena_strndup(arena, json.base, json.len);
-	buf_deinit(&json);
-	return text;
-}
+/* A message of the batch as it goes to the server: bare, where that did not take the other. */
+struct row {
+	const struct storage_message *message;
+	const struct mime_message *mime;
+	const char *addresses_json, *headers_json;
+	struct arena *arena; /* of a bare one: what had to be cleaned */
+};
 
 /* The years 1 to 9999: what every client of the database can show. */
 static bool year_has_four_digits(int64_t us)
@@ -110,115 +94,160 @@ static bool is_address(const char *s)
 }
 
 /* `s`, or for a bare message what the server certainly takes. */
-static const char *text(struct pg_params *p, const struct pg_work *work, const char *s)
+static const char *clean(const struct row *row, const char *s)
 {
-	return work->bare && s != NULL ? utf8_clean(p->arena, s, strlen(s), SIZE_MAX, NULL) : s;
+	return row->arena != NULL && s != NULL
+		       ? utf8_clean(row->arena, s, strlen(s), SIZE_MAX, NULL)
+		       : s;
 }
 
-static void add_texts(
-	struct pg_params *p, const struct pg_work *work, const char *const *list, size_t count)
+static void add_list(struct pg_params *p, const struct row *row, const char *const *list,
+	size_t count, const char *more)
 {
-	const char **copy = arena_alloc(p->arena, (count + 1) * sizeof(copy[0]));
+	const char *few[16];
+	const char **copy = count < 16 ? few : h2o_mem_alloc((count + 1) * sizeof(copy[0]));
 
 	for (size_t i = 0; i < count; i++)
-		copy[i] = text(p, work, list[i]);
-	pg_params_texts(p, copy, count);
+		copy[i] = clean(row, list[i]);
+	if (more != NULL)
+		copy[count++] = more;
+	pg_rows_list(p, copy, count);
+	if (copy != few)
+		free(copy);
 }
 
-static void add_envelope(struct pg_params *p, const struct pg_work *work)
+static void add_envelope(struct pg_params *p, const struct row *row)
 {
-	const struct envelope *env = work->put->message->envelope;
+	const struct envelope *env = row->message->envelope;
 
-	pg_params_text(p, text(p, work, env->sender));
-	add_texts(p, work, env->recipients, env->recipient_count);
-	pg_params_text(p, text(p, work, env->queue_id));
-	pg_params_text(p, env->client_address != NULL && is_address(env->client_address)
-				  ? env->client_address
-				  : NULL);
-	pg_params_text(p, text(p, work, env->client_hostname));
-	pg_params_text(p, text(p, work, env->client_helo));
+	pg_rows_text(p, clean(row, env->sender));
+	add_list(p, row, env->recipients, env->recipient_count, NULL);
+	pg_rows_text(p, clean(row, env->queue_id));
+	pg_rows_text(p, env->client_address != NULL && is_address(env->client_address)
+				? env->client_address
+				: NULL);
+	pg_rows_text(p, clean(row, env->client_hostname));
+	pg_rows_text(p, clean(row, env->client_helo));
 }
 
-static void add_derived(struct pg_params *p, const struct mime_message *m,
-	const char *addresses_json, const char *headers_json)
+static void add_derived(struct pg_params *p, const struct row *row)
 {
+	const struct mime_message *m = row->mime;
 	const struct mime_address *from = m->from.count > 0 ? &m->from.list[0] : NULL;
 
-	pg_params_text(p, m->message_id);
-	pg_params_text(p, m->in_reply_to);
-	pg_params_texts(p, m->references.list, m->references.count);
+	pg_rows_text(p, m->message_id);
+	pg_rows_text(p, m->in_reply_to);
+	pg_rows_list(p, m->references.list, m->references.count);
 	if (m->has_date && year_has_four_digits(m->date_us))
-		pg_params_time(p, m->date_us);
+		pg_rows_time(p, m->date_us);
 	else
-		pg_params_text(p, NULL);
-	pg_params_text(p, m->subject);
-	pg_params_text(p, from != NULL ? from->address : NULL);
-	pg_params_text(p, from != NULL ? from->name : NULL);
-	pg_params_text(p, addresses_json);
-	pg_params_text(p, headers_json);
-	pg_params_text(p, m->text);
-	pg_params_text(p, m->html);
+		pg_rows_null(p);
+	pg_rows_text(p, m->subject);
+	pg_rows_text(p, from != NULL ? from->address : NULL);
+	pg_rows_text(p, from != NULL ? from->name : NULL);
+	pg_rows_jsonb(p, row->addresses_json);
+	pg_rows_jsonb(p, row->headers_json);
+	pg_rows_text(p, m->text);
+	pg_rows_text(p, m->html);
 }
 
-static void add_bare(struct pg_params *p, const struct mime_message *nothing)
+/* In the order of $1 to $27. */
+static void add_message(struct pg_params *p, const struct row *row)
 {
-	add_derived(p, nothing, arena_strdup(p->arena, mime_addresses_json(nothing)),
-		arena_strdup(p->arena, mime_headers_json(nothing)));
+	const struct storage_message *m = row->message;
+	const struct mime_strings *defects = &m->mime->defects;
+
+	pg_rows_uuid(p, &m->id);
+	pg_rows_text(p, m->tenant);
+	pg_rows_bytes(p, (struct slice){ (const char *)m->key, sizeof(m->key) });
+	pg_rows_time(p, m->received_us);
+	add_envelope(p, row);
+	add_derived(p, row);
+	pg_rows_int8(p, m->raw.len);
+	pg_rows_bytes(p, (struct slice){ (const char *)m->sha256, sizeof(m->sha256) });
+	pg_rows_text(p, mime_status_name(row->mime->status));
+	add_list(p, row, defects->list, defects->count, row->arena != NULL ? "storage" : NULL);
+	pg_rows_text(p, clean(row, m->envelope->orig_recipient));
+	pg_rows_bytes(p, m->raw);
 }
 
-static void add_defects(struct pg_params *p, const struct pg_work *work)
+/* In the order of $28 to $41. */
+static void add_part(struct pg_params *p, const struct uuid *id, const struct mime_part *part)
 {
-	const struct mime_strings *defects = &work->put->message->mime->defects;
-	const char **list = arena_alloc(p->arena, (defects->count + 1) * sizeof(list[0]));
-	size_t count = defects->count;
-
-	for (size_t i = 0; i < count; i++)
-		list[i] = text(p, work, defects->list[i]);
-	if (work->bare)
-		list[count++] = "storage";
-	pg_params_texts(p, list, count);
+	pg_rows_uuid(p, id);
+	pg_rows_int4(p, part->n);
+	pg_rows_text(p, part->path);
+	pg_rows_text(p, part->content_type);
+	pg_rows_text(p, part->filename);
+	pg_rows_text(p, part->disposition);
+	pg_rows_text(p, part->content_id);
+	pg_rows_text(p, part->charset);
+	pg_rows_text(p, part->encoding);
+	pg_rows_int8(p, part->size);
+	pg_rows_bytes(p, (struct slice){ (const char *)part->sha256, sizeof(part->sha256) });
+	pg_rows_bool(p, part->is_attachment);
+	pg_rows_int8(p, part->raw_offset);
+	pg_rows_int8(p, part->raw_length);
 }
 
-static void put_fill(struct pg_params *p, const struct pg_work *work)
+/* The same message as the one before it, which alone is sent. */
+static bool is_twin(struct pg_work *const *works, unsigned i)
 {
-	const struct storage_message *m = work->put->message;
-	struct mime_message *nothing = work->bare ? mime_unparsed("storage") : NULL;
-	const struct mime_message *derived = work->bare ? nothing : m->mime;
+	return i > 0 && pg_put_order(works[i - 1], works[i]) == 0;
+}
 
-	pg_params_uuid(p, &m->id);
-	pg_params_text(p, m->tenant);
-	pg_params_bytes(p, (struct slice){ (const char *)m->key, sizeof(m->key) });
-	pg_params_time(p, m->received_us);
-	add_envelope(p, work);
-	if (work->bare)
-		add_bare(p, nothing);
-	else
-		add_derived(p, derived, m->addresses_json, m->headers_json);
-	pg_params_int8(p, (int64_t)m->raw.len);
-	pg_params_bytes(p, (struct slice){ (const char *)m->sha256, sizeof(m->sha256) });
-	pg_params_text(p, mime_status_name(derived->status));
-	add_defects(p, work);
-	pg_params_bytes(p, m->raw);
-	pg_params_text(p, parts_json(p->arena, derived));
-	pg_params_text(p, text(p, work, m->envelope->orig_recipient));
+static void add_messages(struct pg_params *p, struct pg_work *const *works, unsigned count)
+{
+	unsigned rows = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		rows += !is_twin(works, i);
+	pg_rows_begin(p, put_types, MESSAGE_COLUMNS, rows);
+	for (unsigned i = 0; i < count; i++) {
+		const struct storage_message *m = works[i]->put->message;
+		struct row row = { m, m->mime, m->addresses_json, m->headers_json, NULL };
+		struct mime_message *nothing = NULL;
+		if (is_twin(works, i))
+			continue;
+		if (works[i]->bare) {
+			nothing = mime_unparsed("storage");
+			row = (struct row){ m, nothing, mime_addresses_json(nothing),
+				mime_headers_json(nothing), nothing->arena };
+		}
+		add_message(p, &row);
+		mime_message_free(&nothing);
+	}
+	pg_rows_end(p);
+}
+
+static size_t part_count(const struct pg_work *work)
+{
+	return work->bare ? 0 : work->put->message->mime->part_count;
+}
+
+static void add_parts(struct pg_params *p, struct pg_work *const *works, unsigned count)
+{
+	size_t rows = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		rows += is_twin(works, i) ? 0 : part_count(works[i]);
+	pg_rows_begin(p, put_types + MESSAGE_COLUMNS, PART_COLUMNS, (unsigned)rows);
+	for (unsigned i = 0; i < count; i++) {
+		const struct storage_message *m = works[i]->put->message;
+		for (size_t n = 0; !is_twin(works, i) && n < part_count(works[i]); n++)
+			add_part(p, &m->id, &m->mime->parts[n]);
+	}
+	pg_rows_end(p);
+}
+
+static void put_fill(struct pg_params *p, struct pg_work *const *works, unsigned count)
+{
+	add_messages(p, works, count);
+	add_parts(p, works, count);
 	assert(p->count == PUT_PARAMS);
-	mime_message_free(&nothing);
 }
 
-static bool put_succeed(struct pg_work *work)
-{
-	struct storage_put *op = work->put;
-
-	if (PQntuples(work->result) == 0)
-		return false;
-	bool fresh = PQgetvalue(work->result, 0, 1)[0] != 0;
-	memcpy(op->id.bytes, PQgetvalue(work->result, 0, 0), UUID_BYTES);
-	pg_work_free(&work);
-	op->done(op, fresh ? STORAGE_OK : STORAGE_DUPLICATE);
-	return true;
-}
-
-static void put_fail(struct pg_work *work, enum storage_result result)
+static void answer(struct pg_work *work, enum storage_result result)
 {
 	struct storage_put *op = work->put;
 
@@ -226,7 +255,58 @@ static void put_fail(struct pg_work *work, enum storage_result result)
 	op->done(op, result);
 }
 
+/* Notes in each operation the id under which its message is kept. The rows come in the order of the
+ * works, as a rule: so the search goes on where the last one ended. */
+static void note_ids(struct pg_work *const *works, unsigned count, const PGresult *rows)
+{
+	unsigned at = 0;
+
+	for (int r = 0; r < PQntuples(rows); r++) {
+		const char *proposed = PQgetvalue(rows, r, 0);
+		for (unsigned tried = 0; tried < count; tried++, at = (at + 1) % count) {
+			struct storage_put *op = works[at]->put;
+			if (memcmp(op->message->id.bytes, proposed, UUID_BYTES) != 0)
+				continue;
+			memcpy(op->id.bytes, PQgetvalue(rows, r, 1), UUID_BYTES);
+			works[at]->is_kept = true;
+			break;
+		}
+	}
+}
+
+static unsigned put_succeed(struct pg_work **works, unsigned count, const PGresult *rows)
+{
+	unsigned left = 0;
+
+	note_ids(works, count, rows);
+	for (unsigned i = 1; i < count; i++) {
+		if (works[i - 1]->is_kept && is_twin(works, i)) {
+			works[i]->put->id = works[i - 1]->put->id;
+			works[i]->is_kept = true;
+		}
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct storage_put *op = works[i]->put;
+		if (!works[i]->is_kept)
+			works[left++] = works[i];
+		else if (memcmp(&op->id, &op->message->id, sizeof(op->id)) == 0)
+			answer(works[i], STORAGE_OK);
+		else
+			answer(works[i], STORAGE_DUPLICATE);
+	}
+	return left;
+}
+
+int pg_put_order(const struct pg_work *a, const struct pg_work *b)
+{
+	const struct storage_message *m = a->put->message, *n = b->put->message;
+	int order = strcmp(m->tenant, n->tenant);
+
+	return order != 0 ? order : memcmp(m->key, n->key, sizeof(m->key));
+}
+
 const struct pg_work_kind pg_put = {
+	.number = PG_KIND_PUT,
 	.name = "put",
 	.is_put = true,
 	.sql = put_sql,
@@ -235,5 +315,5 @@ const struct pg_work_kind pg_put = {
 	.result_format = 1,
 	.fill = put_fill,
 	.succeed = put_succeed,
-	.fail = put_fail,
+	.fail = answer,
 };

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+/* These kinds are sent one at a time: their works are one. */
+
 static const Oid tenant_and_id[] = { PG_TEXT, PG_UUID };
 
 /* A read changes nothing: whatever kept it from an answer, it may be asked again. */
@@ -53,10 +55,10 @@ static const char get_sql[] =
 	"  FROM message_parts part WHERE part.id = message.id), orig_recipient"
 	" FROM messages message WHERE tenant = $1 AND id = $2";
 
-static void get_fill(struct pg_params *p, const struct pg_work *work)
+static void get_fill(struct pg_params *p, struct pg_work *const *works, unsigned count)
 {
-	pg_params_text(p, work->get->tenant);
-	pg_params_uuid(p, &work->get->id);
+	pg_params_text(p, works[0]->get->tenant);
+	pg_params_uuid(p, &works[0]->get->id);
 }
 
 static const char *column(const PGresult *row, int n)
@@ -106,19 +108,22 @@ static void get_fail(struct pg_work *work, enum storage_result result)
 	op->done(op, unread(result), NULL);
 }
 
-static bool get_succeed(struct pg_work *work)
+static unsigned get_succeed(struct pg_work **works, unsigned count, const PGresult *result)
 {
-	if (PQntuples(work->result) == 0) {
+	struct pg_work *work = works[0];
+
+	if (PQntuples(result) == 0) {
 		get_fail(work, STORAGE_NOT_FOUND);
-		return true;
+		return 0;
 	}
-	struct storage_record record = record_of(work->result, work->get);
+	struct storage_record record = record_of(result, work->get);
 	work->get->done(work->get, STORAGE_OK, &record);
 	pg_work_free(&work);
-	return true;
+	return 0;
 }
 
 const struct pg_work_kind pg_get = {
+	.number = PG_KIND_GET,
 	.name = "get",
 	.sql = get_sql,
 	.types = tenant_and_id,
@@ -131,10 +136,10 @@ const struct pg_work_kind pg_get = {
 
 /* raw */
 
-static void raw_fill(struct pg_params *p, const struct pg_work *work)
+static void raw_fill(struct pg_params *p, struct pg_work *const *works, unsigned count)
 {
-	pg_params_text(p, work->raw->tenant);
-	pg_params_uuid(p, &work->raw->id);
+	pg_params_text(p, works[0]->raw->tenant);
+	pg_params_uuid(p, &works[0]->raw->id);
 }
 
 static void raw_fail(struct pg_work *work, enum storage_result result)
@@ -145,20 +150,23 @@ static void raw_fail(struct pg_work *work, enum storage_result result)
 	op->done(op, unread(result), (struct slice){ NULL, 0 });
 }
 
-static bool raw_succeed(struct pg_work *work)
+static unsigned raw_succeed(struct pg_work **works, unsigned count, const PGresult *result)
 {
-	if (PQntuples(work->result) == 0) {
+	struct pg_work *work = works[0];
+
+	if (PQntuples(result) == 0) {
 		raw_fail(work, STORAGE_NOT_FOUND);
-		return true;
+		return 0;
 	}
-	struct slice raw = { PQgetvalue(work->result, 0, 0),
-		(size_t)PQgetlength(work->result, 0, 0) };
+	struct slice raw = { PQgetvalue(result, 0, 0),
+		(size_t)PQgetlength(result, 0, 0) };
 	work->raw->done(work->raw, STORAGE_OK, raw);
 	pg_work_free(&work);
-	return true;
+	return 0;
 }
 
 const struct pg_work_kind pg_raw = {
+	.number = PG_KIND_RAW,
 	.name = "raw",
 	.sql = "SELECT raw FROM message_raw JOIN messages USING (id) WHERE tenant = $1 AND id = $2",
 	.types = tenant_and_id,
@@ -171,7 +179,7 @@ const struct pg_work_kind pg_raw = {
 
 /* ping */
 
-static void ping_fill(struct pg_params *p, const struct pg_work *work) {}
+static void ping_fill(struct pg_params *p, struct pg_work *const *works, unsigned count) {}
 
 static void ping_fail(struct pg_work *work, enum storage_result result)
 {
@@ -181,20 +189,23 @@ static void ping_fail(struct pg_work *work, enum storage_result result)
 	op->done(op, result == STORAGE_FULL ? STORAGE_FULL : STORAGE_UNAVAILABLE);
 }
 
-static bool ping_succeed(struct pg_work *work)
+static unsigned ping_succeed(struct pg_work **works, unsigned count, const PGresult *result)
 {
-	if (PQntuples(work->result) == 0 || PQgetvalue(work->result, 0, 0)[0] == 0) {
+	struct pg_work *work = works[0];
+
+	if (PQntuples(result) == 0 || PQgetvalue(result, 0, 0)[0] == 0) {
 		ping_fail(work, STORAGE_UNAVAILABLE);
-		return true;
+		return 0;
 	}
 	struct storage_ping *op = work->ping;
 	pg_work_free(&work);
 	op->done(op, STORAGE_OK);
-	return true;
+	return 0;
 }
 
 /* Can it write: no standby, not read-only, and the tables are there. */
 const struct pg_work_kind pg_ping = {
+	.number = PG_KIND_PING,
 	.name = "ping",
 	.sql = "SELECT NOT pg_is_in_recovery() AND NOT "
 	       "current_setting('transaction_read_only')::bool"

@@ -17,6 +17,9 @@ enum pg_trouble pg_trouble_of(const char *sqlstate);
 
 #define PG_READ_ONLY "25006" /* read_only_sql_transaction: this is not the primary, or no longer */
 
+#define PG_NOT_PREPARED     "26000" /* invalid_sql_statement_name */
+#define PG_ALREADY_PREPARED "42P05" /* duplicate_prepared_statement */
+
 /* libpq's messages have several lines; ours have one. In place; NULL is "". */
 const char *pg_one_line(char *message);
 

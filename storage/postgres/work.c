@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/postgres/work.h"
 
+#include <limits.h>
 #include <stdlib.h>
+
+const struct pg_work_kind *const pg_kinds[PG_KINDS] = {
+	[PG_KIND_PUT] = &pg_put,
+	[PG_KIND_GET] = &pg_get,
+	[PG_KIND_RAW] = &pg_raw,
+	[PG_KIND_PING] = &pg_ping,
+};
 
 struct pg_work *pg_work_new(const struct pg_work_kind *kind)
 {
 	struct pg_work *work = h2o_mem_alloc(sizeof(*work));
 
-	*work = (struct pg_work){ .kind = kind };
+	*work = (struct pg_work){ .kind = kind, .company = UINT_MAX };
 	return work;
 }
 
 void pg_work_free(struct pg_work **work)
 {
-	PQclear((*work)->result);
 	free(*work);
 	*work = NULL;
 }

@@ -12,20 +12,24 @@ struct pg_work;
 
 /* What the operations of one kind have in common. */
 struct pg_work_kind {
+	unsigned number; /* its place in pg_kinds */
 	const char *name;
 	bool is_put; /* may share a commit with others of its kind, and is tried again */
 	const char *sql;
 	const Oid *types; /* of its parameters */
 	int param_count;
 	int result_format; /* libpq's: 0 text, 1 binary */
-	void (*fill)(struct pg_params *params, const struct pg_work *work);
-	/* Answers from `result`, which is committed. False, and no answer, when the result says that
-	 * it has to be done once more. */
-	bool (*succeed)(struct pg_work *work);
+	void (*fill)(struct pg_params *params, struct pg_work *const *works, unsigned count);
+	/* Answers from the result, which is committed. How many were not answered, because the result
+	 * says that they have to be done once more: these now stand first. */
+	unsigned (*succeed)(struct pg_work **works, unsigned count, const PGresult *result);
 	void (*fail)(struct pg_work *work, enum storage_result result);
 };
 
 extern const struct pg_work_kind pg_put, pg_get, pg_raw, pg_ping;
+
+enum { PG_KIND_PUT, PG_KIND_GET, PG_KIND_RAW, PG_KIND_PING, PG_KINDS };
+extern const struct pg_work_kind *const pg_kinds[PG_KINDS];
 
 struct pg_work {
 	struct pg_work *next;
@@ -39,11 +43,14 @@ struct pg_work {
 	uint64_t arrival;     /* counts them: what came first stays first */
 	uint64_t deadline_ms; /* on the loop's clock: to wait no longer than that */
 	size_t bytes;
-	PGresult *result;
 	unsigned tries;
-	bool alone; /* in a commit of its own, since a batch that held it failed */
-	bool bare;  /* without what was derived from it, since the server did not take that */
+	unsigned company; /* how many may be in a commit with it; smaller after one that failed */
+	bool bare;        /* without what was derived from it, since the server did not take that */
+	bool is_kept;     /* a put's: its operation knows the id */
 };
+
+/* Orders puts by tenant and key; 0 for two of the same message. */
+int pg_put_order(const struct pg_work *a, const struct pg_work *b);
 
 struct pg_work *pg_work_new(const struct pg_work_kind *kind);
 /* Its operation must have been answered. */

@@ -264,6 +264,7 @@ void world_begin(const struct test_backend *backend)
 		.connect_timeout_ms = 5000,
 		.statement_timeout_ms = 20000,
 		.connections = 2,
+		.prepared_statements = true,
 		.batch_messages = 64,
 		.batch_bytes = 16 << 20,
 		.queue_messages = 4096,

@@ -41,6 +41,8 @@ struct storage_settings server_storage_settings(const struct config *config)
 		.connect_timeout_ms = config->storage.connect_timeout * 1000,
 		.statement_timeout_ms = config->storage.statement_timeout * 1000,
 		.connections = config->storage.connections,
+		.prepared_statements = config->storage.prepared_statements,
+		.partition_days = config->storage.partition_days,
 		.batch_messages = config->storage.batch_messages,
 		.batch_bytes = config->storage.batch_bytes,
 		.queue_messages = config->storage.queue_messages,
