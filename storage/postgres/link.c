@@ -56,8 +56,8 @@ struct pg_link {
 	struct pg_batch batch;
 	unsigned results; /* since the last sync */
 	unsigned syncs;   /* still to come */
-	bool sync_sent; /* and with it everything before it */
-	bool failed;    /* one of its results is an error, of the server or of libpq */
+	bool sync_sent;   /* and with it everything before it */
+	bool failed;      /* one of its results is an error, of the server or of libpq */
 };
 
 static const char check_sql[] =
@@ -195,8 +195,7 @@ static void end_pipeline(struct pg_link *link, bool queued)
 		flush(link);
 }
 
-static void statement_init(
-	struct statement *st, const char *sql, const Oid *types, int param_count)
+static void statement_init(struct statement *st, const char *sql, const Oid *types, int param_count)
 {
 	uint8_t digest[SHA256_BYTES];
 	char digits[STATEMENT_DIGITS + 1];
@@ -348,7 +347,8 @@ static void note(struct pg_link *link, PGresult *res)
 /* The session that has the statement is not the one that the pooler gave this transaction. */
 static bool is_shared_session(const struct pg_link *link)
 {
-	return link->failed && !link->is_pooled && strcmp(link->batch.sqlstate, PG_NOT_PREPARED) == 0;
+	return link->failed && !link->is_pooled &&
+	       strcmp(link->batch.sqlstate, PG_NOT_PREPARED) == 0;
 }
 
 static void settle(struct pg_link *link)

@@ -14,6 +14,10 @@
 #define MIGRATION_LOCK "7161390478312459"
 
 #define MIGRATION_LOCK_TIMEOUT "60s"
+/* Who reads all partitions waits behind this: better to try again another time. */
+#define PARTITION_LOCK_TIMEOUT "2s"
+
+enum { DEFAULT_PARTITION_DAYS = 7, PARTITION_DAYS_AHEAD = 14 };
 
 struct migration {
 	PGconn *pg;
@@ -94,12 +98,12 @@ static bool run(struct migration *m, const char *doing, const char *sql)
 	return true;
 }
 
-static bool read_number(struct migration *m, const char *sql, unsigned *number_r)
+static bool read_number(struct migration *m, const char *doing, const char *sql, unsigned *number_r)
 {
 	PGresult *res = PQexec(m->pg, sql);
 
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
-		return fail_result(m, "reading schema_migrations", res);
+		return fail_result(m, doing, res);
 	*number_r = (unsigned)strtoul(PQgetvalue(res, 0, 0), NULL, 10);
 	PQclear(res);
 	return true;
@@ -107,7 +111,8 @@ static bool read_number(struct migration *m, const char *sql, unsigned *number_r
 
 static bool read_version(struct migration *m, unsigned *version_r)
 {
-	return read_number(m, "SELECT coalesce(max(number), 0) FROM schema_migrations", version_r);
+	return read_number(m, "reading schema_migrations",
+		"SELECT coalesce(max(number), 0) FROM schema_migrations", version_r);
 }
 
 /* Without the lock: 0 for a database that has no schema yet. */
@@ -116,8 +121,8 @@ static bool look_at_version(struct migration *m, unsigned *version_r)
 	unsigned there;
 
 	*version_r = 0;
-	return read_number(
-		       m, "SELECT (to_regclass('schema_migrations') IS NOT NULL)::int", &there) &&
+	return read_number(m, "looking for schema_migrations",
+		       "SELECT (to_regclass('schema_migrations') IS NOT NULL)::int", &there) &&
 	       (there == 0 || read_version(m, version_r));
 }
 
@@ -228,6 +233,46 @@ static bool connect_to_any(struct migration *m, struct pg_conninfo *info)
 	return fail_connect(m);
 }
 
+static uint32_t partition_days(const struct migration *m)
+{
+	return m->set->partition_days > 0 ? m->set->partition_days : DEFAULT_PARTITION_DAYS;
+}
+
+static bool make_partitions(struct migration *m)
+{
+	char sql[128];
+	unsigned due, made;
+
+	snprintf(sql, sizeof(sql),
+		"SELECT (mailserver_partitions_end() < now() + interval '%u days')::int",
+		PARTITION_DAYS_AHEAD);
+	if (!read_number(m, "looking at the partitions", sql, &due) || due == 0)
+		return due == 0;
+	snprintf(sql, sizeof(sql), "SELECT mailserver_make_partitions('%u days', '%u days')",
+		partition_days(m), PARTITION_DAYS_AHEAD + partition_days(m));
+	if (!begin_with_lock(m) ||
+		!run(m, "making partitions",
+			"SET LOCAL lock_timeout = '" PARTITION_LOCK_TIMEOUT "'") ||
+		!read_number(m, "making partitions", sql, &made) || !run(m, "committing", "COMMIT"))
+		return false;
+	if (made > 0)
+		pg_log(m->set, STORAGE_LOG_INFO, "%u %s made", made,
+			made == 1 ? "partition was" : "partitions were");
+	return true;
+}
+
+/* Mail is taken without one, too: so nobody has to wait for it. */
+static void try_to_make_partitions(struct migration *m)
+{
+	if (make_partitions(m))
+		return;
+	pg_log(m->set, STORAGE_LOG_WARNING, "partitions for the mail to come could not be made: %s",
+		m->error);
+	free(m->error);
+	m->error = NULL;
+	PQclear(PQexec(m->pg, "ROLLBACK"));
+}
+
 static bool migrate(struct migration *m, struct pg_conninfo *info)
 {
 	unsigned version;
@@ -238,6 +283,7 @@ static bool migrate(struct migration *m, struct pg_conninfo *info)
 	while (version < latest_version())
 		if (!take_step(m, &version))
 			return false;
+	try_to_make_partitions(m);
 	return true;
 }
 

@@ -52,10 +52,11 @@ static const char put_sql[] =
 enum { MESSAGE_COLUMNS = 27, PART_COLUMNS = 14, PUT_PARAMS = MESSAGE_COLUMNS + PART_COLUMNS };
 
 static const Oid put_types[] = {
-	PG_UUID_ARRAY, PG_TEXT_ARRAY, PG_BYTEA_ARRAY,       /* $1: id, tenant, digest */
-	PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* $4: received_at, sender, recipients */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,        /* $7: queue_id, client's address, name */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,        /* $10: helo, message_id, in_reply_to */
+	PG_UUID_ARRAY, PG_TEXT_ARRAY, PG_BYTEA_ARRAY, /* $1: id, tenant, digest */
+	PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY,
+	PG_TEXT_ARRAY,                               /* $4: received_at, sender, recipients */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* $7: queue_id, client's address, name */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* $10: helo, message_id, in_reply_to */
 	PG_TEXT_ARRAY, PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY, /* $13: refs, date, subject */
 	PG_TEXT_ARRAY, PG_TEXT_ARRAY,                       /* $16: from */
 	PG_JSONB_ARRAY, PG_JSONB_ARRAY,                     /* $18: addresses, headers */

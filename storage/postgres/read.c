@@ -158,8 +158,7 @@ static unsigned raw_succeed(struct pg_work **works, unsigned count, const PGresu
 		raw_fail(work, STORAGE_NOT_FOUND);
 		return 0;
 	}
-	struct slice raw = { PQgetvalue(result, 0, 0),
-		(size_t)PQgetlength(result, 0, 0) };
+	struct slice raw = { PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0) };
 	work->raw->done(work->raw, STORAGE_OK, raw);
 	pg_work_free(&work);
 	return 0;
