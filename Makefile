@@ -12,8 +12,8 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 	libsqlite3-dev libssl-dev libsystemd-dev libjansson-dev libyaml-dev libvalijson-dev \
 	nlohmann-json3-dev libhiredis-dev curl sqlite3
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
-	prometheus openssl ruby-actionmailbox python3-pytest python3-requests python3-psycopg2 \
-	python3-yaml
+	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
+	python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
 
 SYSTEMD  := $(shell pkg-config --exists libsystemd 2>/dev/null && echo libsystemd)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A Postgres server of a test's own: real, on a free port of the loopback, gone afterwards."""
+"""A Postgres server of a test's own: real, on a free port of the loopback, gone afterwards; and a
+standby that follows it."""
 import atexit
 import glob
 import itertools
 import os
-import pwd
 import shlex
 import shutil
 import signal
@@ -14,6 +14,7 @@ import time
 
 import psycopg2
 
+from servers.program import as_user
 from servers.waiting import free_port, wait_for
 
 START_DEADLINE_S = 60
@@ -54,17 +55,10 @@ class Postgres:
         self.settings = {**SETTINGS, "unix_socket_directories": self.directory, **settings}
         self.port = None
         self._names = itertools.count(1)
-        # Postgres refuses to run as root.
-        self._as_user = []
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(self.directory, user.pw_uid, user.pw_gid)
-            self._as_user = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
-                             "--clear-groups"]
+        self._as_user = as_user("postgres", self.directory)
         atexit.register(self.close)
         try:
-            self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust",
-                      "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+            self._make_data()
             with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as conf:
                 for key, value in self.settings.items():
                     conf.write(f"{key} = '{value}'\n")
@@ -84,11 +78,30 @@ class Postgres:
     def url(self, database="postgres"):
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self):
+    def create_database(self, owner="postgres"):
         """A fresh, empty one; its name."""
         name = f"test_{next(self._names)}"
-        self.psql(f"create database {name}")
+        self.psql(f"create database {name} owner {owner}")
         return name
+
+    def create_role(self, name, password):
+        """One that has to show its password; how the server keeps that."""
+        self.psql(f"create role {name} login password %s", [password])
+        path = os.path.join(self.data, "pg_hba.conf")
+        with open(path, encoding="utf-8") as file:
+            rules = file.read()
+        with open(path, "w", encoding="utf-8") as file:  # the first rule that fits is taken
+            file.write(f"host all {name} 127.0.0.1/32 scram-sha-256\n{rules}")
+        self._run("pg_ctl", "reload", "-D", self.data, "-s")
+        return self.psql("select rolpassword from pg_authid where rolname = %s", [name])[0][0]
+
+    def configure(self, **settings):
+        """Of the running server, as SHOW writes them; a session knows them by its next command."""
+        for key, value in settings.items():
+            self.psql(f"alter system set {key} = %s", [value])
+        self.psql("select pg_reload_conf()")
+        for key, value in settings.items():  # a session that began after the others were told
+            wait_for(lambda: self.psql(f"show {key}") == [(value,)], f"{key} to be {value}")
 
     def psql(self, sql, parameters=None, database="postgres"):
         """Runs one command, committed at once; the rows, or None where there are none to give."""
@@ -145,6 +158,30 @@ class Postgres:
         # Where nobody waits for orphans the pid stays taken, and this file would forbid a start.
         os.unlink(os.path.join(self.data, "postmaster.pid"))
 
+    def freeze(self):
+        """As when its machine is lost: connections are taken by the kernel, nothing is answered."""
+        pid = self.pid()
+        os.kill(pid, signal.SIGSTOP)  # the first one: from now on there are no new children
+        for child in self._children(pid):
+            os.kill(child, signal.SIGSTOP)
+
+    def thaw(self):
+        pid = self.pid()
+        for process in [*self._children(pid), pid]:
+            os.kill(process, signal.SIGCONT)
+
+    def demote(self):
+        """Stops it, and starts it again as a standby that nothing comes to."""
+        self.stop()
+        signal_file, owner = os.path.join(self.data, "standby.signal"), os.stat(self.data)
+        with open(signal_file, "wb"):
+            os.chown(signal_file, owner.st_uid, owner.st_gid)
+        self.start()
+
+    def promote(self):
+        """A standby is a primary when this returns."""
+        self._run("pg_ctl", "promote", "-D", self.data, "-w", "-s", "-t", str(START_DEADLINE_S))
+
     def close(self):
         """Stops it and removes all it had. May be called again."""
         atexit.unregister(self.close)
@@ -163,6 +200,10 @@ class Postgres:
         return self._shell(*self._start_arguments())
 
     # ---- how ----
+
+    def _make_data(self):
+        self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
+                  "--locale=C.UTF-8", "--no-sync")
 
     def _first_start(self):
         for attempt in range(1, PORT_TRIES + 1):
@@ -211,6 +252,30 @@ class Postgres:
     def _children(pid):
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
             return [int(child) for child in file.read().split()]
+
+
+class Standby(Postgres):
+    """with Standby(primary) as standby: a copy of the primary that follows it by streaming"""
+
+    def __init__(self, primary, name="standby", **settings):
+        self.primary, self.name = primary, name
+        super().__init__(**settings)
+
+    def follow_synchronously(self):
+        """From now on nothing is committed at the primary that is not on this disk too."""
+        self.primary.configure(synchronous_standby_names=self.name)
+        self.wait_until_synchronous()
+
+    def wait_until_synchronous(self):
+        wait_for(lambda: self.primary.psql(
+            "select true from pg_stat_replication where application_name = %s"
+            " and state = 'streaming' and sync_state = 'sync'", [self.name]),
+            "the standby to follow", START_DEADLINE_S)
+
+    def _make_data(self):
+        self._run("pg_basebackup", "-D", self.data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
+                  "-d", f"host=127.0.0.1 port={self.primary.port} user=postgres"
+                        f" application_name={self.name}")
 
 
 def _runs(pid):

@@ -1,28 +1,21 @@
 # SPDX-License-Identifier: MIT
 """A Prometheus of a test's own: real, on a free port of the loopback, scraping every second."""
 import json
-import pathlib
-import shutil
-import subprocess
-import tempfile
 
 import requests
 
+from servers.program import Program
 from servers.waiting import free_port, wait_for
 
-STOP_DEADLINE_S = 30
 
-
-class Prometheus:
-    """with Prometheus(server.metrics_port) as p: p.value('up')
-
-    Only the process that this object started is ever ended, by its pid."""
+class Prometheus(Program):
+    """with Prometheus(server.metrics_port) as p: p.value('up')"""
 
     def __init__(self, target_port, path="/metrics"):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="prometheus-"))
+        super().__init__("prometheus")
         self.port = free_port()
-        config = self.folder / "prometheus.yml"
-        config.write_text(json.dumps({
+        self.config = self.folder / "prometheus.yml"
+        self.config.write_text(json.dumps({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [{
                 "job_name": "mailserver",
@@ -30,37 +23,15 @@ class Prometheus:
                 "static_configs": [{"targets": [f"127.0.0.1:{target_port}"]}],
             }],
         }))
-        self.log_path = self.folder / "log"
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                ["prometheus", f"--config.file={config}",
-                 f"--storage.tsdb.path={self.folder / 'tsdb'}",
-                 f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
 
-    def __enter__(self):
-        try:
-            wait_for(self.is_ready, "Prometheus")
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def start(self):
+        self.launch("prometheus", f"--config.file={self.config}",
+                    f"--storage.tsdb.path={self.folder / 'tsdb'}",
+                    f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn")
+        wait_for(self.is_ready, "Prometheus")
 
     def is_ready(self):
-        assert self.process.poll() is None, self.log_path.read_text()
+        self.check_runs()
         try:
             return requests.get(f"http://127.0.0.1:{self.port}/-/ready", timeout=5).ok
         except requests.RequestException:
