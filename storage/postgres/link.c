@@ -51,18 +51,20 @@ struct pg_link {
 	char begin_sql[MAX_BEGIN_BYTES];
 	struct statement begin, works[PG_KINDS];
 	bool is_pooled; /* one session does not see what another one prepared */
+	bool is_read_only;
 
 	/* Of the pipeline that is on its way. */
 	struct pg_batch batch;
-	unsigned results; /* since the last sync */
-	unsigned syncs;   /* still to come */
-	bool sync_sent;   /* and with it everything before it */
-	bool failed;      /* one of its results is an error, of the server or of libpq */
+	struct statement *preparing; /* NULL: it carries the batch itself */
+	unsigned results;
+	bool sync_sent; /* and with it everything before it */
+	bool failed;    /* one of its results is an error, of the server or of libpq */
 };
 
 static const char check_sql[] =
 	"SELECT current_setting('fsync'), current_setting('full_page_writes'),"
-	" current_setting('synchronous_commit')";
+	" current_setting('synchronous_commit'),"
+	" pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
 
 static void lost(struct pg_link *link, const char *reason);
 static void on_ready(void *data, unsigned ready);
@@ -173,7 +175,6 @@ static void flush(struct pg_link *link)
 static void begin_pipeline(struct pg_link *link)
 {
 	link->results = 0;
-	link->syncs = 0;
 	link->sync_sent = false;
 	link->failed = false;
 	link->batch.sqlstate[0] = '\0';
@@ -181,15 +182,9 @@ static void begin_pipeline(struct pg_link *link)
 	link->batch.result = NULL;
 }
 
-static bool queue_sync(struct pg_link *link)
-{
-	link->syncs++;
-	return PQpipelineSync(link->pg) == 1;
-}
-
 static void end_pipeline(struct pg_link *link, bool queued)
 {
-	if (!queued || !queue_sync(link))
+	if (!queued || PQpipelineSync(link->pg) != 1)
 		lost(link, PQerrorMessage(link->pg));
 	else
 		flush(link);
@@ -224,43 +219,45 @@ static bool queue_begin(struct pg_link *link)
 	return queue_statement(link, &link->begin, &none, 0);
 }
 
-static bool queue_prepare(struct pg_link *link, struct statement *st)
+/* A table that is locked keeps a statement from being prepared, too: so that has its timeout. */
+static bool queue_prepare(struct pg_link *link, const struct statement *st)
 {
-	st->is_prepared = true; /* if that fails, so does what is queued next */
-	return PQsendPrepare(link->pg, st->name, st->sql, st->param_count, st->types) == 1;
-}
-
-/* With syncs of their own: whether they are there then does not depend on what comes after. A table
- * that is locked keeps a statement from being prepared, too: so that has its timeout. */
-static bool queue_missing(struct pg_link *link, struct statement *st)
-{
-	if (link->is_pooled || st->is_prepared)
-		return true;
-	if (!link->begin.is_prepared && !(queue_prepare(link, &link->begin) && queue_sync(link)))
-		return false;
-	return queue_begin(link) && queue_prepare(link, st) && queue_sync(link);
+	return (st == &link->begin || queue_begin(link)) &&
+	       PQsendPrepare(link->pg, st->name, st->sql, st->param_count, st->types) == 1;
 }
 
 static bool queue_works(struct pg_link *link)
 {
 	const struct pg_batch *batch = &link->batch;
 	const struct pg_work_kind *kind = batch->kind;
-	struct statement *st = &link->works[kind->number];
 	struct pg_params *params = link->user->params;
 	bool ok;
 
 	pg_params_clear(params);
 	kind->fill(params, batch->works, batch->count);
-	ok = queue_missing(link, st) && queue_begin(link) &&
-	     queue_statement(link, st, params, kind->result_format);
+	ok = queue_begin(link) &&
+	     queue_statement(link, &link->works[kind->number], params, kind->result_format);
 	pg_params_clear(params);
 	return ok;
 }
 
-static void send_batch(struct pg_link *link)
+static struct statement *missing_statement(struct pg_link *link)
 {
+	struct statement *works = &link->works[link->batch.kind->number];
+
+	if (link->is_pooled || (link->begin.is_prepared && works->is_prepared))
+		return NULL;
+	return link->begin.is_prepared ? works : &link->begin;
+}
+
+/* The batch, or first what has to be prepared for it: in a pipeline of its own, because a pooler may
+ * give the connection to somebody else at each sync, even while it still sends what follows. */
+static void send_next(struct pg_link *link)
+{
+	link->preparing = missing_statement(link);
 	begin_pipeline(link);
-	end_pipeline(link, queue_works(link));
+	end_pipeline(link,
+		link->preparing != NULL ? queue_prepare(link, link->preparing) : queue_works(link));
 }
 
 void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned count)
@@ -270,7 +267,7 @@ void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned c
 	link->batch.count = count;
 	link->batch.kind = works[0]->kind;
 	set_state(link, BUSY, NULL);
-	send_batch(link);
+	send_next(link);
 }
 
 /* --- and its results, in --- */
@@ -281,9 +278,6 @@ static void note_error(struct pg_link *link, const PGresult *res)
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
-	/* Behind a pooler, another client prepared the very same statement. */
-	if (sqlstate != NULL && strcmp(sqlstate, PG_ALREADY_PREPARED) == 0)
-		return;
 	link->failed = true;
 	if (sqlstate == NULL || batch->sqlstate[0] != '\0')
 		return;
@@ -336,19 +330,41 @@ static void note(struct pg_link *link, PGresult *res)
 	if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
 		note_error(link, res);
 	} else if (link->state == CHECKING) {
+		link->is_read_only = PQgetvalue(res, 0, 3)[0] == 't';
 		note_settings(link, res);
-	} else if (link->syncs == 1 && position == RESULT_OF_WORKS) {
+	} else if (link->preparing == NULL && position == RESULT_OF_WORKS) {
 		link->batch.result = res;
 		return;
 	}
 	PQclear(res);
 }
 
-/* The session that has the statement is not the one that the pooler gave this transaction. */
+/* The session has not what it should have, or has what it should not: it is shared. */
 static bool is_shared_session(const struct pg_link *link)
 {
-	return link->failed && !link->is_pooled &&
-	       strcmp(link->batch.sqlstate, PG_NOT_PREPARED) == 0;
+	return strcmp(link->batch.sqlstate, PG_NOT_PREPARED) == 0 ||
+	       strcmp(link->batch.sqlstate, PG_ALREADY_PREPARED) == 0;
+}
+
+static bool goes_on(struct pg_link *link)
+{
+	if (!link->is_pooled && link->failed && is_shared_session(link)) {
+		pg_log(link->user->set, STORAGE_LOG_INFO,
+			"link %u: a pooler is between: statements are not prepared any more",
+			link->number);
+		link->is_pooled = true;
+		return true;
+	}
+	if (link->preparing == NULL || link->failed)
+		return false;
+	link->preparing->is_prepared = true;
+	return true;
+}
+
+/* Of a batch whose end the server did not tell. */
+static enum pg_fate fate_unsaid(const struct pg_link *link)
+{
+	return link->sync_sent && link->preparing == NULL ? PG_UNCERTAIN : PG_ROLLED_BACK;
 }
 
 static void settle(struct pg_link *link)
@@ -360,12 +376,12 @@ static void settle(struct pg_link *link)
 		lost(link, batch->sqlstate[0] != '\0' ? batch->error : PQerrorMessage(link->pg));
 		return;
 	}
-	if (!checking && is_shared_session(link)) {
-		pg_log(link->user->set, STORAGE_LOG_INFO,
-			"link %u: a pooler is between: statements are not prepared any more",
-			link->number);
-		link->is_pooled = true;
-		send_batch(link);
+	if (checking && link->is_read_only) {
+		lost(link, "the server is read-only: it is a standby, or was told to be");
+		return;
+	}
+	if (!checking && goes_on(link)) {
+		send_next(link);
 		return;
 	}
 	set_state(link, IDLE, NULL);
@@ -373,7 +389,7 @@ static void settle(struct pg_link *link)
 		link->user->settled(link->user, batch,
 			!link->failed                ? PG_COMMITTED
 			: batch->sqlstate[0] != '\0' ? PG_ROLLED_BACK
-						     : PG_UNCERTAIN);
+						     : fate_unsaid(link));
 	/* The primary is elsewhere, or will be: the next connect looks for it. */
 	if (strcmp(batch->sqlstate, PG_READ_ONLY) == 0)
 		lost(link, batch->error);
@@ -396,9 +412,7 @@ static void read_results(struct pg_link *link)
 			continue;
 		if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
 			PQclear(res);
-			link->results = 0;
-			if (--link->syncs == 0)
-				settle(link);
+			settle(link);
 		} else {
 			note(link, res);
 		}
@@ -505,8 +519,7 @@ static void lost(struct pg_link *link, const char *reason)
 	set_state(link, DOWN, pg_one_line(copy));
 	free(copy);
 	if (busy)
-		link->user->settled(
-			link->user, &link->batch, link->sync_sent ? PG_UNCERTAIN : PG_ROLLED_BACK);
+		link->user->settled(link->user, &link->batch, fate_unsaid(link));
 }
 
 static void on_ready(void *data, unsigned ready)

@@ -226,9 +226,6 @@ static bool connect_to_any(struct migration *m, struct pg_conninfo *info)
 		m->pg = pg_conninfo_connect(info, first);
 		if (PQstatus(m->pg) == CONNECTION_OK)
 			return true;
-		/* libpq has been to all of them, unless one of them kept it waiting */
-		if (PQstatus(m->pg) == CONNECTION_BAD)
-			break;
 	}
 	return fail_connect(m);
 }

@@ -11,6 +11,9 @@
  * older one's. No row at all: the same key was committed by another while this statement waited for
  * it, too late to be seen.
  *
+ * What is known is locked, though nothing is done to it: a transaction that writes nothing does not
+ * wait for a synchronous standby, and the first copy may not have got there yet.
+ *
  * The large column is unnested in a select list, not in FROM: there the server would first put all
  * of it aside, on disk when it is long. */
 static const char put_sql[] =
@@ -43,11 +46,13 @@ static const char put_sql[] =
 	"  charset, encoding, size, sha256, is_attachment, raw_offset, raw_length)"
 	" SELECT * FROM unnest($28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,"
 	"  $41) AS input (id) WHERE id IN (SELECT id FROM fresh)"
+	"), known AS ("
+	" SELECT input.id AS proposed, key.id AS kept"
+	" FROM unnest($1, $2, $3) AS input (id, tenant, digest)"
+	" JOIN message_keys key USING (tenant, digest)"
+	" WHERE input.id NOT IN (SELECT id FROM fresh) FOR KEY SHARE OF key"
 	")"
-	" SELECT id AS proposed, id AS kept FROM fresh UNION ALL"
-	" SELECT input.id, known.id FROM unnest($1, $2, $3) AS input (id, tenant, digest)"
-	" JOIN message_keys known USING (tenant, digest)"
-	" WHERE input.id NOT IN (SELECT id FROM fresh)";
+	" SELECT id AS proposed, id AS kept FROM fresh UNION ALL SELECT proposed, kept FROM known";
 
 enum { MESSAGE_COLUMNS = 27, PART_COLUMNS = 14, PUT_PARAMS = MESSAGE_COLUMNS + PART_COLUMNS };
 

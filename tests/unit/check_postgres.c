@@ -97,6 +97,17 @@ static void put_ok(struct sample *s)
 	ck_assert_result(put(s), STORAGE_OK);
 }
 
+/* From now on all links have their statement prepared, and send nothing but messages. */
+static void warm_up(void)
+{
+	unsigned links = world.settings.connections;
+	struct sample *list = samples_new(links);
+
+	for (unsigned i = 0; i < links; i++)
+		put_ok(&list[i]);
+	free(list);
+}
+
 static void put_all(struct sample *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -155,6 +166,7 @@ static void setup_relay(void)
 	setup();
 	begin_relay();
 	snprintf(place, sizeof(place), "host=127.0.0.1 port=%u", relay_port(relay));
+	world.settings.connections = 1;
 	reopen_with(place);
 }
 
@@ -252,6 +264,10 @@ END_TEST
 START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
 {
 	struct sample *first = sample_new();
+
+	world.settings.connections = 1;
+	reopen_with("");
+	wait_for_ping(STORAGE_OK);
 	put_ok(first);
 	struct sample *s = sample_new(), *retry = sample_retry_of(s);
 
@@ -276,9 +292,10 @@ START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
 	struct sample *s = sample_new(), *retry = sample_retry_of(s);
 
 	wait_for_ping(STORAGE_OK);
+	warm_up();
 	relay_mute(relay, true);
 	put_begin(world.store, s);
-	wait_for_number("SELECT count(*) FROM messages", 1);
+	wait_for_number("SELECT count(*) FROM messages", 2);
 	ck_assert(!s->answered);
 	relay_cut(relay);
 	ck_assert(run_until(world.loop, &s->answered));
@@ -287,7 +304,7 @@ START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
 	wait_for_ping(STORAGE_OK);
 	ck_assert_result(put(retry), STORAGE_DUPLICATE);
 	ck_assert_mem_eq(&retry->put.id, &s->message.id, sizeof(retry->put.id));
-	ck_assert_int_eq(kept(), 1);
+	ck_assert_int_eq(kept(), 2);
 	free(s);
 	free(retry);
 }
@@ -298,6 +315,7 @@ START_TEST(server_that_hangs_is_given_up_in_time)
 	struct sample *s = sample_new(), *after = sample_new();
 
 	wait_for_ping(STORAGE_OK);
+	warm_up();
 	relay_mute(relay, true);
 	uint64_t before_ms = loop_now_ms(world.loop);
 	ck_assert_result(put(s), STORAGE_UNCERTAIN);
@@ -318,6 +336,7 @@ START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 
 	s->message.raw = (struct slice){ large, LARGE };
 	wait_for_ping(STORAGE_OK);
+	warm_up();
 	relay_stall(relay, true);
 	put_begin(world.store, s);
 	for (int i = 0; i < 10; i++)
@@ -326,9 +345,44 @@ START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 	relay_cut(relay);
 	ck_assert(run_until(world.loop, &s->answered));
 	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
-	ck_assert_int_eq(kept(), 0);
+	ck_assert_int_eq(kept(), 1);
 	free(large);
 	free(s);
+}
+END_TEST
+
+/* While its statement is prepared, nothing of the message has left: it is certain not to be kept. */
+START_TEST(link_lost_while_it_prepares_has_kept_nothing)
+{
+	struct sample *s = sample_new();
+
+	wait_for_ping(STORAGE_OK);
+	relay_mute(relay, true);
+	put_begin(world.store, s);
+	for (int i = 0; i < 10; i++)
+		loop_run(world.loop, 10);
+	ck_assert(!s->answered);
+	relay_cut(relay);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	ck_assert_int_eq(kept(), 0);
+	free(s);
+}
+END_TEST
+
+START_TEST(statements_need_not_be_prepared)
+{
+	struct sample *list = samples_new(2), *retry = sample_retry_of(&list[0]);
+
+	world.settings.prepared_statements = false;
+	reopen_with("");
+	wait_for_ping(STORAGE_OK);
+	put_ok(&list[0]);
+	put_ok(&list[1]);
+	ck_assert_result(put(retry), STORAGE_DUPLICATE);
+	ck_assert_int_eq(kept(), 2);
+	free(list);
+	free(retry);
 }
 END_TEST
 
@@ -509,7 +563,7 @@ START_TEST(read_only_server_is_unavailable_until_it_is_not)
 END_TEST
 
 /* As after a failover, when what was the primary takes no writes any more. */
-START_TEST(read_only_error_makes_the_link_look_for_the_primary)
+START_TEST(read_only_server_is_none_and_the_link_looks_for_the_primary)
 {
 	struct sample *list = samples_new(2);
 
@@ -518,6 +572,7 @@ START_TEST(read_only_error_makes_the_link_look_for_the_primary)
 	reopen_with("target_session_attrs=any");
 	ck_assert_result(put(&list[0]), STORAGE_UNAVAILABLE);
 	alter_database("RESET default_transaction_read_only");
+	wait_for_ping(STORAGE_OK);
 	put_ok(&list[1]);
 	free(list);
 }
@@ -569,13 +624,15 @@ static Suite *suite_with_server(void)
 	tcase_add_loop_test(tc, sqlstate_decides_the_result, 0, sizeof(raised) / sizeof(raised[0]));
 	tcase_add_test(tc, message_that_fails_at_the_commit_harms_no_other);
 	tcase_add_test(tc, message_the_database_does_not_take_is_kept_bare);
+	tcase_add_test(tc, statements_need_not_be_prepared);
 	tcase_add_test(tc, read_only_server_is_unavailable_until_it_is_not);
-	tcase_add_test(tc, read_only_error_makes_the_link_look_for_the_primary);
+	tcase_add_test(tc, read_only_server_is_none_and_the_link_looks_for_the_primary);
 	tcase_add_test(tc, lazy_commits_of_the_database_are_not_ours);
 	tcase_add_test(relayed, commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate);
 	tcase_add_test(relayed, named_host_is_looked_up);
 	tcase_add_test(relayed, server_that_hangs_is_given_up_in_time);
 	tcase_add_test(relayed, message_cut_off_while_it_is_sent_is_unavailable);
+	tcase_add_test(relayed, link_lost_while_it_prepares_has_kept_nothing);
 	return suite;
 }
 
