@@ -108,8 +108,6 @@ def test_standby_that_is_away_is_waited_for(pair, server):
     check_exactly_once(pair.standby, pair.database, load)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError,
-                   reason="a duplicate is answered 200 before its first copy is safe")
 def test_retry_waits_for_the_standby_like_the_first_copy(pair, server):
     """A primary that restarts has committed what it was still waiting with."""
     mail = message()
