@@ -178,8 +178,6 @@ static void begin_pipeline(struct pg_link *link)
 	link->sync_sent = false;
 	link->failed = false;
 	link->batch.sqlstate[0] = '\0';
-	PQclear(link->batch.result);
-	link->batch.result = NULL;
 }
 
 static void end_pipeline(struct pg_link *link, bool queued)
@@ -367,6 +365,13 @@ static enum pg_fate fate_unsaid(const struct pg_link *link)
 	return link->sync_sent && link->preparing == NULL ? PG_UNCERTAIN : PG_ROLLED_BACK;
 }
 
+static void end_batch(struct pg_link *link, enum pg_fate fate)
+{
+	link->user->settled(link->user, &link->batch, fate);
+	PQclear(link->batch.result); /* it may be a large one */
+	link->batch.result = NULL;
+}
+
 static void settle(struct pg_link *link)
 {
 	struct pg_batch *batch = &link->batch;
@@ -386,10 +391,9 @@ static void settle(struct pg_link *link)
 	}
 	set_state(link, IDLE, NULL);
 	if (!checking)
-		link->user->settled(link->user, batch,
-			!link->failed                ? PG_COMMITTED
-			: batch->sqlstate[0] != '\0' ? PG_ROLLED_BACK
-						     : fate_unsaid(link));
+		end_batch(link, !link->failed                ? PG_COMMITTED
+				: batch->sqlstate[0] != '\0' ? PG_ROLLED_BACK
+							     : fate_unsaid(link));
 	/* The primary is elsewhere, or will be: the next connect looks for it. */
 	if (strcmp(batch->sqlstate, PG_READ_ONLY) == 0)
 		lost(link, batch->error);
@@ -519,7 +523,7 @@ static void lost(struct pg_link *link, const char *reason)
 	set_state(link, DOWN, pg_one_line(copy));
 	free(copy);
 	if (busy)
-		link->user->settled(link->user, &link->batch, fate_unsaid(link));
+		end_batch(link, fate_unsaid(link));
 }
 
 static void on_ready(void *data, unsigned ready)
@@ -584,7 +588,6 @@ void pg_link_close(struct pg_link **link)
 	loop_timer_deinit(&(*link)->timer);
 	free((*link)->batch.works);
 	free((*link)->batch.error);
-	PQclear((*link)->batch.result);
 	free(*link);
 	*link = NULL;
 }
