@@ -7,8 +7,17 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from servers import faults  # noqa: E402
 from servers.mailserver import Mailserver  # noqa: E402
 from servers.postgres import Postgres  # noqa: E402
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines = list(faults.summary())
+    if lines:
+        terminalreporter.section("faults injected")
+    for line in lines:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

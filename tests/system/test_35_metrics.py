@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from servers.mailserver import ROOT, http_request, message, receive_all
+from servers.metrics import samples, value
 from servers.postgres import Postgres
 from servers.prometheus import Prometheus
 from servers.waiting import wait_for
@@ -50,24 +51,6 @@ FAMILIES = {
     "process_threads": "gauge",
 }
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
-
-
-def samples(server):
-    """{(name, frozenset of label pairs): value}"""
-    text = server.scrape().text
-    found = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line).groups()
-        pairs = frozenset(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or ""))
-        assert (name, pairs) not in found, line
-        found[name, pairs] = float(value)
-    return found
-
-
-def value(server, name, **labels):
-    return samples(server).get((name, frozenset(labels.items())))
 
 
 def family(server, name):

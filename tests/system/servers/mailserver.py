@@ -25,15 +25,16 @@ class Mailserver:
     """`settings` are merged over a small working configuration; a value of None removes a key."""
 
     def __init__(self, settings=None, storage_url=None, args=(), env=None, preexec=None,
-                 folder=None, inherit=(), binary=BINARY):
+                 folder=None, inherit=(), binary=BINARY, enter=()):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mailserver-"))
         self.owns_folder = folder is None
         self.port = free_port()
         self.metrics_port = free_port()
         self.database = self.folder / "mail.db"
         self.storage_url = storage_url or f"sqlite://{self.database}"
+        self.backend = "SQLite" if self.storage_url.startswith("sqlite:") else "Postgres"
         self.args, self.env, self.preexec = list(args), env or {}, preexec
-        self.inherit, self.binary = inherit, binary
+        self.inherit, self.binary, self.enter = inherit, binary, enter
         self.settings = {
             "port": self.port,
             "metrics_port": self.metrics_port,
@@ -70,8 +71,8 @@ class Mailserver:
         env.update(self.env)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "server", "-c", str(config), *self.args], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, env=env, preexec_fn=self.preexec, cwd=self.folder,
+                [*self.enter, self.binary, "server", "-c", str(config), *self.args],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, preexec_fn=self.preexec, cwd=self.folder,
                 pass_fds=self.inherit)
         return self
 
@@ -115,10 +116,15 @@ class Mailserver:
         assert not SANITIZER.search(log), log[-10000:]
         return self.process.returncode
 
+    def kill9(self):
+        """Nothing is left of it but its files; start() begins anew, on the same port."""
+        self.session.close()
+        self.process.kill()
+        self.process.wait()
+
     def close(self):
         if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.kill9()
         if self.owns_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -130,6 +136,9 @@ class Mailserver:
         return [line for line in lines if name is None or line["event"] == name]
 
     # requests
+
+    def is_ready(self):
+        return self.get("/health/ready").status_code == 200
 
     def url(self, path):
         return f"{self.scheme}://127.0.0.1:{self.port}{path}"

@@ -44,10 +44,11 @@ def bin_directory():
 class Postgres:
     """with Postgres() as pg: connect to pg.url()
 
-    `settings` are lines of postgresql.conf, beside those above. The superuser is `postgres`, and
-    needs no password. Only processes that this object started are ever ended, by their pid."""
+    `settings` are lines of postgresql.conf, beside those above; `enter` is put before every
+    command, `initdb` behind that one. The superuser is `postgres`, and needs no password. Only
+    processes that this object started are ever ended, by their pid."""
 
-    def __init__(self, **settings):
+    def __init__(self, enter=(), initdb=(), **settings):
         self.bin = bin_directory()
         self.directory = tempfile.mkdtemp(prefix="postgres-", dir="/tmp")
         self.data = os.path.join(self.directory, "data")
@@ -55,7 +56,8 @@ class Postgres:
         self.settings = {**SETTINGS, "unix_socket_directories": self.directory, **settings}
         self.port = None
         self._names = itertools.count(1)
-        self._as_user = as_user("postgres", self.directory)
+        self._initdb = initdb
+        self._as_user = [*enter, *as_user("postgres", self.directory)]
         atexit.register(self.close)
         try:
             self._make_data()
@@ -203,7 +205,7 @@ class Postgres:
 
     def _make_data(self):
         self._run("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "--encoding=UTF8",
-                  "--locale=C.UTF-8", "--no-sync")
+                  "--locale=C.UTF-8", "--no-sync", *self._initdb)
 
     def _first_start(self):
         for attempt in range(1, PORT_TRIES + 1):
