@@ -14,7 +14,8 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
 	python3-psycopg2 python3-yaml
-BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2
+BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2 python3-matplotlib \
+	$(if $(shell command -v npm),,nodejs npm)
 
 SYSTEMD  := $(shell pkg-config --exists libsystemd 2>/dev/null && echo libsystemd)
 PKGS     := $(SYSTEMD) libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl jansson yaml-0.1 \
@@ -62,6 +63,18 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(call objs,$(HELP_SRC)) $(B)/libmailserver.a
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) $(shell pkg-config --libs check) -lm
+
+# The bench's own: the server with a storage that keeps nothing in the Postgres driver's place, and
+# the database without a server.
+$(B)/bench/mailserver-null: $(call objs,$(CMD_SRC)) $(B)/tests/bench/null_driver.o $(B)/libmailserver.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) -lm
+
+$(B)/bench/bare: $(B)/tests/bench/bare.o $(B)/libmailserver.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs libpq libcrypto)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)

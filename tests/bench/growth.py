@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Fills a database with many small messages, as if they had come over the last weeks."""
+import concurrent.futures
+import time
+
+import psycopg2
+import psycopg2.errors
+
+TABLES = ("message_keys", "messages", "message_raw", "message_parts")
+PIECES = 4
+# The ids' span that is tried first; shorter ones where the tables have no partition for it.
+SPANS_S = (30 * 86400, 86400, 3600, 60, 0)
+
+# The i-th id and digest are the same in all tables: a UUID of version 7 whose milliseconds run
+# from `begin_ms` on, and whose other bits, like the digest, are as good as random.
+FUNCTIONS = """
+CREATE FUNCTION pg_temp.filler_ms(i bigint, begin_ms bigint, span_ms bigint, of bigint)
+RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT begin_ms + span_ms * i / of';
+CREATE FUNCTION pg_temp.filler_id(i bigint, ms bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (lpad(to_hex(ms), 12, '0') || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid
+    FROM md5(i::text) AS hash
+$$;
+"""
+
+
+def columns(cursor, table):
+    """All that an INSERT may name, in the columns' order."""
+    cursor.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
+        " AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a' ORDER BY attnum",
+        (table,))
+    return [name for (name,) in cursor.fetchall()]
+
+
+def value_of(column):
+    """Of the i-th row; what is not listed is as in the sample."""
+    own = {
+        "id": "pg_temp.filler_id(i, ms)",
+        "digest": "sha256(int8send(i))",
+        "received_at": "to_timestamp(ms / 1000.0)",
+        "created_at": "to_timestamp(ms / 1000.0)",
+    }
+    return own.get(column, f'sample."{column}"')
+
+
+def insert_sql(cursor, table):
+    names = columns(cursor, table)
+    quoted = ", ".join(f'"{name}"' for name in names)
+    return (f"INSERT INTO {table} ({quoted}) SELECT {', '.join(map(value_of, names))}"
+            " FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i,"
+            " pg_temp.filler_ms(i, %(begin_ms)s, %(span_ms)s, %(of)s) AS ms,"
+            f" (SELECT * FROM {table} WHERE id = %(sample)s) AS sample")
+
+
+def insert(url, table, numbers):
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(FUNCTIONS)
+        cursor.execute(insert_sql(cursor, table), numbers)
+    connection.close()
+
+
+def longest_span(url, numbers):
+    """(begin_ms, span_ms): that of SPANS_S for whose ends there are partitions."""
+    now_ms = time.time_ns() // 1_000_000
+    for span_ms in (span_s * 1000 for span_s in SPANS_S):
+        found = {"begin_ms": now_ms - span_ms, "span_ms": span_ms}
+        connection = psycopg2.connect(url)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(FUNCTIONS)
+                for table in TABLES:
+                    cursor.execute(insert_sql(cursor, table),
+                                   {**numbers, **found, "first": 1, "last": 1})
+            return found
+        except psycopg2.errors.CheckViolation:  # no partition for that row
+            continue
+        finally:
+            connection.rollback()
+            connection.close()
+    raise RuntimeError("the tables take no message, not even of now")
+
+
+def fill(postgres, database, count, sample):
+    """`count` copies of the stored message `sample`; the days over which they are spread."""
+    url = postgres.url(database)
+    numbers = {"sample": sample, "of": count}
+    numbers.update(longest_span(url, numbers))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(insert, url, table, {
+            **numbers, "first": piece * count // PIECES + 1, "last": (piece + 1) * count // PIECES})
+            for piece in range(PIECES) for table in TABLES]
+        for each in done:
+            each.result()
+    # As they would be long since, had the rows come over weeks.
+    for table in TABLES:
+        postgres.psql(f"VACUUM (ANALYZE) {table}", database=database)
+    postgres.psql("CHECKPOINT", database=database)
+    return numbers["span_ms"] / 86_400_000
