@@ -116,9 +116,9 @@ system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
 		$(PY) -m pytest -q -rs -p no:cacheprovider tests/system
 
-bench: ## messages a second on each database, with metrics on and off, in one run
+bench: ## speed beside what the machine allows, and beside a peer: a table, build/bench/*.json, *.svg
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
-	@$(MAKE) --no-print-directory -s V=release all
+	@$(MAKE) --no-print-directory -s V=release all build/release/bench/mailserver-null build/release/bench/bare
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/bench.py
 
 lint: ## layering, formatting, cppcheck

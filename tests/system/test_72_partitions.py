@@ -92,6 +92,19 @@ def test_mail_without_a_partition_is_taken_and_moved_when_there_is_one(launch, p
         assert server.post(mail).json()["duplicate"] is True
 
 
+def test_running_server_makes_them_when_told_to_look_again(launch, postgres, database):
+    """By itself it looks once in an hour."""
+    query, name = database
+    server = launch(storage_url=postgres.url(name))
+    for (suffix,) in query("select suffix from mailserver_partitions"):
+        for table in TABLES:
+            query(f"drop table {table}_{suffix}")
+    assert server.post(message()).status_code == 200
+    server.reload()
+    wait_for(lambda: query("select count(*) from mailserver_partitions") == [(4,)], "partitions")
+    wait_for(lambda: "messages_default" not in partitions_of(query, "messages"), "the mail to be moved")
+
+
 def test_many_instances_may_make_them_at_once(postgres, database):
     query, name = database
     running = [subprocess.Popen([BINARY, "migrate"], env={

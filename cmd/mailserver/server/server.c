@@ -7,6 +7,7 @@
 #include "cmd/mailserver/server/reload.h"
 #include "cmd/mailserver/server/routes.h"
 #include "cmd/mailserver/server/server_metrics.h"
+#include "cmd/mailserver/server/upkeep.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/log.h"
 #include "lib/version.h"
@@ -341,14 +342,18 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 		s->worker_count, storage_backend(s->workers[0].storage));
 
 	notify_ready();
+	if (s->config->storage.migrate)
+		s->upkeep = upkeep_start(&s->storage);
 
 	for (int signal = 0; !is_end(signal) && !*give_up_r;) {
 		int64_t retry_us = monotonic_us() + MIGRATE_RETRY_S * 1000000;
 		signal = wait_for_signal(s, signals, migrated ? INT64_MAX : retry_us);
-		if (signal == SIGHUP)
+		if (signal == SIGHUP) {
 			server_reload(s);
-		else if (signal == 0)
+			upkeep_wake(s->upkeep);
+		} else if (signal == 0) {
 			migrated = migrate(s, give_up_r);
+		}
 	}
 	notify_stopping();
 	leave(s, signals);
@@ -428,7 +433,8 @@ int server_run(const struct config_request *request, const struct config_result 
 		watchdog_free(&s.watchdog);
 		if (exit_code == 0)
 			log_say(LOG_INFO, "drained");
-		if (lost > 0) /* still parsing: no library may be torn down under them */
+		bool is_quiet = upkeep_stop(&s.upkeep);
+		if (lost > 0 || !is_quiet) /* no library may be torn down under who still works */
 			_exit(exit_code);
 	}
 	server_metrics_free(&s.metrics);

@@ -44,7 +44,8 @@ struct server {
 	atomic_uint running_workers; /* a worker that leaves its loop wakes the main thread */
 	pthread_t main_thread;
 	struct watchdog watchdog;
-	sem_t reloaded; /* posted by each worker when it has taken what a reload gave it */
+	struct upkeep *upkeep; /* NULL: storage.migrate is off */
+	sem_t reloaded;        /* posted by each worker when it has taken what a reload gave it */
 };
 
 /* Runs until drained. The process' exit code: 0 when all in flight was finished, 1 when the start
