@@ -202,13 +202,13 @@ static unsigned ping_succeed(struct pg_work **works, unsigned count, const PGres
 	return 0;
 }
 
-/* Can it write: no standby, not read-only, and the tables are there. */
+/* Can it write: no standby, not read-only, and the tables are there and not locked. */
 const struct pg_work_kind pg_ping = {
 	.number = PG_KIND_PING,
 	.name = "ping",
-	.sql = "SELECT NOT pg_is_in_recovery() AND NOT "
-	       "current_setting('transaction_read_only')::bool"
-	       " AND to_regclass('message_keys') IS NOT NULL",
+	.sql = "SELECT NOT pg_is_in_recovery()"
+	       " AND NOT current_setting('transaction_read_only')::bool AND NOT EXISTS"
+	       " (SELECT FROM message_keys, messages, message_raw, message_parts WHERE false)",
 	.types = NULL,
 	.param_count = 0,
 	.result_format = 1,

@@ -7,7 +7,7 @@
 #include "middleware/drain.h"
 #include "middleware/respond.h"
 
-enum { MAX_ANSWER_BYTES = 4096, PING_FRESH_US = 500000 };
+enum { MAX_ANSWER_BYTES = 4096, PING_FRESH_US = 500000, FULL_US = 3000000 };
 
 typedef void health_answer_fn(struct request *r, const struct worker_ping *ping);
 
@@ -18,6 +18,13 @@ struct health_op {
 	int64_t began_us;
 };
 
+/* A ping may go well where a message does not fit any more. After a while it is worth another try,
+ * for who is not ready is sent none. */
+static bool was_full(const struct worker *w)
+{
+	return w->full_at_us != 0 && now_us() - w->full_at_us < FULL_US;
+}
+
 static void on_ping(struct storage_ping *ping, enum storage_result result)
 {
 	struct health_op *op = H2O_STRUCT_FROM_MEMBER(struct health_op, ping, ping);
@@ -25,7 +32,7 @@ static void on_ping(struct storage_ping *ping, enum storage_result result)
 
 	last->at_us = now_us();
 	last->took_us = last->at_us - op->began_us;
-	last->is_up = result == STORAGE_OK;
+	last->is_up = result == STORAGE_OK && !was_full(worker_of(op->r));
 	count_storage(worker_of(op->r), STORAGE_VERB_PING, result, op->began_us);
 	op->answer(op->r, last);
 }

@@ -225,6 +225,7 @@ static void on_put(struct storage_put *put, enum storage_result result)
 	count_stage(in->worker, STAGE_TOTAL, now_us() - in->r->started_us);
 	switch (result) {
 	case STORAGE_OK:
+		in->worker->full_at_us = 0;
 		count_stored(in->worker, &in->message);
 		answer_stored(in, false);
 		break;
@@ -232,6 +233,7 @@ static void on_put(struct storage_put *put, enum storage_result result)
 		answer_stored(in, true);
 		break;
 	case STORAGE_FULL:
+		in->worker->full_at_us = now_us();
 		respond_error(in->r, 507, "The database or its disk is full", NULL);
 		break;
 	case STORAGE_UNCERTAIN:

@@ -40,6 +40,7 @@ struct worker {
 	struct loop_mailbox parsed; /* answers of the parse pool */
 	h2o_timeout_t handler_timeout;
 	struct worker_ping last_ping;
+	int64_t full_at_us; /* when a message found the disk full, and none has been kept since; or 0 */
 	bool draining;
 	uint64_t draining_since_ms;
 	/* Written by this thread, read by all. */
