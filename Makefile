@@ -45,7 +45,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system bench lint format install clean
+.PHONY: all help deps run test unit system torture bench lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -115,6 +115,13 @@ unit: $(UNITS) ## the unit tests of this variant
 system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
 		$(PY) -m pytest -q -rs -p no:cacheprovider tests/system
+
+TORTURES := $(wildcard tests/system/test_6[123789]_*.py tests/system/test_71_*.py)
+
+torture: deps ## what `make test` does to server and database a few times, many times; some minutes
+	@$(MAKE) --no-print-directory -s all
+	TORTURE=1 MAILSERVER=$(CURDIR)/$(B)/bin/mailserver \
+		$(PY) -m pytest -q -rs -p no:cacheprovider $(TORTURES)
 
 bench: ## speed beside what the machine allows, and beside a peer: a table, build/bench/*.json, *.svg
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)

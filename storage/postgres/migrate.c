@@ -230,9 +230,9 @@ static bool connect_to_any(struct migration *m, struct pg_conninfo *info)
 	return fail_connect(m);
 }
 
-static uint32_t partition_days(const struct migration *m)
+static int partition_days(const struct migration *m)
 {
-	return m->set->partition_days > 0 ? m->set->partition_days : DEFAULT_PARTITION_DAYS;
+	return m->set->partition_days > 0 ? (int)m->set->partition_days : DEFAULT_PARTITION_DAYS;
 }
 
 static bool make_partitions(struct migration *m)
@@ -241,11 +241,11 @@ static bool make_partitions(struct migration *m)
 	unsigned due, made;
 
 	snprintf(sql, sizeof(sql),
-		"SELECT (mailserver_partitions_end() < now() + interval '%u days')::int",
+		"SELECT (mailserver_partitions_end() < now() + interval '%d days')::int",
 		PARTITION_DAYS_AHEAD);
 	if (!read_number(m, "looking at the partitions", sql, &due) || due == 0)
 		return due == 0;
-	snprintf(sql, sizeof(sql), "SELECT mailserver_make_partitions('%u days', '%u days')",
+	snprintf(sql, sizeof(sql), "SELECT mailserver_make_partitions('%d days', '%d days')",
 		partition_days(m), PARTITION_DAYS_AHEAD + partition_days(m));
 	if (!begin_with_lock(m) ||
 		!run(m, "making partitions",
