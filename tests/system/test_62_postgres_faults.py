@@ -11,7 +11,6 @@ from servers import faults
 from servers.mailserver import message
 from servers.postgres import Postgres
 from servers.postgres_site import PostgresSite
-from servers.senders import Senders
 from servers.waiting import wait_for
 
 BLIPS = faults.times(4, 40)
@@ -109,13 +108,11 @@ def no_connection_left(site):
 @contextlib.contextmanager
 def read_only(site):
     """As a primary that was demoted: also for who is connected already."""
-    site.pg.psql("alter system set default_transaction_read_only = on")
-    site.pg.psql("select pg_reload_conf()")
+    site.pg.configure(default_transaction_read_only="on")
     try:
         yield
     finally:
-        site.pg.psql("alter system reset default_transaction_read_only")
-        site.pg.psql("select pg_reload_conf()")
+        site.pg.configure(default_transaction_read_only="off")
 
 
 @contextlib.contextmanager
@@ -160,9 +157,9 @@ def test_mail_waits_and_is_kept_once(site, fault):
         wait_for(lambda: not site.server.is_ready(), "readiness to follow")
         assert site.server.get("/health/live").status_code == 200
 
-    with Senders(site.server.port) as senders:
-        faults.endure(name_of(fault), senders, lambda: fault(site), felt, site.await_health)
-        site.settle(name_of(fault), senders)
+    with site.load() as load:
+        faults.endure(name_of(fault), load, lambda: fault(site), felt, site.await_health)
+    site.settle(name_of(fault), load)
 
 
 # ---- faults that are over at once ----
@@ -183,13 +180,14 @@ def socket_cut(site):
 @pytest.mark.parametrize("blip", [one_backend_terminated, all_backends_terminated, socket_cut],
                          ids=lambda blip: blip.__name__)
 def test_blip_costs_no_mail(site, blip):
-    with Senders(site.server.port) as senders:
+    with site.load() as load:
         for _ in range(BLIPS):
-            senders.await_kept(random.randint(1, 100))
+            load.wait_for_more(random.randint(1, 100))
             blip(site)
             faults.injected(name_of(blip))
         site.await_health()
-        site.settle(name_of(blip), senders)
+        load.wait_for_more()
+    site.settle(name_of(blip), load)
 
 
 # ---- a schema of the future ----
@@ -211,8 +209,9 @@ def test_newer_schema_stops_the_start_and_says_what_would_help(site, launch):
 def test_newer_schema_under_a_running_server_loses_nothing(site):
     """It comes by an upgrade that adds to the schema."""
     name = "Postgres: newer schema"
-    with Senders(site.server.port) as senders:
-        senders.await_kept()
+    with site.load() as load:
+        load.wait_for_more()
         add_migration(site)
         faults.injected(name)
-        site.settle(name, senders)
+        load.wait_for_more()
+    site.settle(name, load)

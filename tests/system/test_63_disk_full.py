@@ -10,9 +10,9 @@ import pytest
 
 from servers import faults
 from servers.ledger import check_ledger, check_retries
+from servers.load import Load
 from servers.postgres import Postgres
 from servers.postgres_site import PostgresSite
-from servers.senders import Senders
 from servers.tiny_disk import NoTinyDisk, TinyDisk
 from servers.waiting import wait_for
 
@@ -26,7 +26,7 @@ def disk():
         pytest.skip(f"no disk to fill: {error}")
 
 
-def fill_and_free(name, disk, senders, server, heal=lambda: None):
+def fill_and_free(name, disk, load, server, heal=lambda: None):
     """While they send."""
 
     @contextlib.contextmanager
@@ -39,7 +39,7 @@ def fill_and_free(name, disk, senders, server, heal=lambda: None):
         heal()
         wait_for(server.is_ready, "the server to be ready")
 
-    faults.endure(name, senders, full,
+    faults.endure(name, load, full,
                   lambda: wait_for(lambda: not server.is_ready(), "readiness to follow"), healed)
 
 
@@ -53,11 +53,11 @@ def test_postgres_has_no_room_for_tables(launch, disk):
     with Postgres(enter=disk.enter) as pg:
         pg.psql(f"create tablespace tiny location '{disk.path}/space'")
         with PostgresSite(pg, launch, tablespace="tiny", relayed=False) as site, \
-                Senders(site.server.port) as senders:
-            fill_and_free(name, disk, senders, site.server)
-            assert len(senders.answers(507)) > 0
+                site.load() as load:
+            fill_and_free(name, disk, load, site.server)
             site.await_health()
-            site.settle(name, senders)
+        assert load.statuses[507] > 0
+        site.settle(name, load)
 
 
 def test_postgres_has_no_room_for_its_log(launch, disk):
@@ -71,24 +71,21 @@ def test_postgres_has_no_room_for_its_log(launch, disk):
                 pg.start()
 
         with PostgresSite(pg, launch, relayed=False) as site, \
-                Senders(site.server.port) as senders:
-            fill_and_free(name, disk, senders, site.server, heal=start_it)
-            assert "PANIC:  could not write to file \"pg_wal/" in pathlib.Path(pg.log).read_text()
+                site.load() as load:
+            fill_and_free(name, disk, load, site.server, heal=start_it)
             site.await_health()
-            site.settle(name, senders)
+        assert "PANIC:  could not write to file \"pg_wal/" in pathlib.Path(pg.log).read_text()
+        site.settle(name, load)
 
 
 def test_sqlite_has_no_room(launch, disk, tmp_path):
     name = "SQLite: disk full"
     server = launch(enter=disk.enter, storage_url=f"sqlite://{disk.path}/mail.db")
-    with Senders(server.port) as senders:
-        fill_and_free(name, disk, senders, server)
-        assert len(senders.answers(507)) > 0
-        senders.await_kept()
-        mails = senders.finish()
-    check_retries(server, mails)
+    with Load(server.url("/mail/inbound")) as load:
+        fill_and_free(name, disk, load, server)
+    assert load.statuses[507] > 0 and set(load.statuses) <= {200, 503, 507}, load.statuses
+    check_retries(server, load)
     assert server.stop() == 0
     shutil.copy(disk.seen_from_outside("mail.db"), tmp_path)
-    check_ledger(f"sqlite://{tmp_path}/mail.db", mails)
-    assert senders.unanswered == 0
-    faults.survived(name, **senders.counts())
+    check_ledger(f"sqlite://{tmp_path}/mail.db", load)
+    faults.survived(name, **load.counts())

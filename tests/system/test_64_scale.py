@@ -8,7 +8,8 @@ import pytest
 import requests
 
 from servers.haproxy import HAProxy
-from servers.load import HEADERS, Load, check_exactly_once
+from servers.ledger import check_ledger
+from servers.load import HEADERS, Load
 from servers.mailserver import message
 from servers.pgbouncer import PASSWORD, ROLE, PgBouncer
 from servers.postgres import Postgres
@@ -39,7 +40,8 @@ class Site:
         return [instance.get("/metrics").json()["total_emails"] for instance in self.instances]
 
     def check(self, *loads):
-        check_exactly_once(self.postgres, self.pooler.database, *loads)
+        url = self.postgres.url(self.pooler.database)
+        check_ledger(url, *loads, proxied=True)  # HAProxy sends again what an instance did not answer
 
 
 def is_ready(instance):
@@ -75,7 +77,7 @@ def test_load_is_spread_and_each_message_is_kept_once(site):
     assert set(load.statuses) == {200}
     site.check(load)
     taken = site.taken()
-    assert sum(taken) == len(load.kept) and min(taken) > len(load.kept) / 4, taken
+    assert sum(taken) == load.kept and min(taken) > load.kept / 4, taken
 
 
 def test_instances_that_start_at_once_migrate_an_empty_database_once(site):
@@ -116,14 +118,13 @@ def test_restarts_of_one_instance_after_the_other_fail_no_request(site):
 
 
 # HAProxy keeps small requests until they are answered, and sends them elsewhere.
-@pytest.mark.parametrize("large,seen", [(False, {200}), (True, {200, 502, "ConnectionError"})],
+@pytest.mark.parametrize("large,seen", [(False, {200}), (True, {200, 502, 0})],
                          ids=["small", "large"])
 def test_kill_of_an_instance_loses_and_doubles_nothing(site, large, seen):
     with Load(site.proxy.url(), large=large) as load:
         for name, instance in zip(("mail1", "mail2"), site.instances):
             load.wait_for_more(100)
-            instance.process.kill()
-            instance.process.wait()
+            instance.kill9()
             site.wait_for_state(name, "DOWN")
             load.wait_for_more(100)
             instance.start()

@@ -5,8 +5,8 @@ import sqlite3
 
 from servers import faults
 from servers.ledger import settle
+from servers.load import Load
 from servers.mailserver import message
-from servers.senders import Senders
 from servers.waiting import wait_for
 
 
@@ -29,12 +29,12 @@ def test_locked_by_another_process(sqlite_server):
         yield
         other.execute("rollback")
 
-    with Senders(sqlite_server.port) as senders, opened(sqlite_server) as other:
+    with Load(sqlite_server.url("/mail/inbound")) as load, opened(sqlite_server) as other:
         faults.endure(
-            name, senders, locked,
+            name, load, locked,
             lambda: wait_for(lambda: not sqlite_server.is_ready(), "readiness to follow"),
             lambda: wait_for(sqlite_server.is_ready, "the server to be ready"))
-        settle(name, sqlite_server, senders)
+    settle(name, sqlite_server, load)
 
 
 def add_migration(connection):
@@ -56,8 +56,9 @@ def test_newer_schema_stops_the_start_and_says_what_would_help(sqlite_server, la
 def test_newer_schema_under_a_running_server_loses_nothing(sqlite_server):
     """It comes by an upgrade that adds to the schema."""
     name = "SQLite: newer schema"
-    with Senders(sqlite_server.port) as senders, opened(sqlite_server) as other:
-        senders.await_kept()
+    with Load(sqlite_server.url("/mail/inbound")) as load, opened(sqlite_server) as other:
+        load.wait_for_more()
         add_migration(other)
         faults.injected(name)
-        settle(name, sqlite_server, senders)
+        load.wait_for_more()
+    settle(name, sqlite_server, load)

@@ -10,9 +10,9 @@ import pytest
 
 from servers import faults
 from servers.ledger import kept_ids
+from servers.load import HEADERS
 from servers.mailserver import http_request, message
 from servers.postgres_site import PostgresSite
-from servers.senders import HEADERS, Senders
 from servers.waiting import wait_for
 
 LOST = faults.times(2, 20)
@@ -22,17 +22,19 @@ HEADER_LINES = [f"{name}: {value}" for name, value in HEADERS.items() if name !=
 
 @pytest.fixture
 def site(launch, postgres):
-    # A link's first message waits until its statement is prepared: here it is the commit that counts.
-    with PostgresSite(postgres, launch, storage={"prepared_statements": False}) as made:
+    """With one link, which has taken mail: what the database says next is about the next batch."""
+    with PostgresSite(postgres, launch, workers=1, storage={"connections": 1}) as made:
         yield made
 
 
 def test_answer_of_the_commit_is_lost(site):
-    mail = message()
+    assert site.server.post(message(), headers=HEADERS).status_code == 200
+    old, mail = kept_ids(site.server.storage_url), message()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         site.relay.mute()
         first = pool.submit(site.server.post, mail, headers=HEADERS)
-        (id_,), = wait_for(lambda: site.sql("select id::text from messages"), "the commit")
+        wait_for(lambda: site.relay.swallowed > 0, "its answer to be lost")
+        (id_,) = {i for i, in site.sql("select id::text from messages")} - old
         assert not first.done()
         site.relay.cut()
         answer = first.result()
@@ -43,22 +45,22 @@ def test_answer_of_the_commit_is_lost(site):
     again = site.server.post(mail, headers=HEADERS)
     assert again.status_code == 200 and again.json()["duplicate"] is True
     assert again.json()["id"] == id_
-    assert site.sql("select id::text from message_keys") == [(id_,)]
+    assert kept_ids(site.server.storage_url) == old | {id_}
 
 
 def test_answers_of_commits_are_lost_under_load(site):
     name = "Postgres: answer to the commit lost"
-    with Senders(site.server.port) as senders:
+    with site.load() as load:
         for _ in range(LOST):
-            senders.await_kept()
+            load.wait_for_more()
             site.relay.mute()
             wait_for(lambda: site.relay.swallowed > 0, "an answer to be lost")
             site.relay.cut()
             site.relay.unmute()
             faults.injected(name)
             site.await_health()
-        site.settle(name, senders)
-    assert sum(mail.kept.duplicate for mail in senders.mails) >= LOST
+    site.settle(name, load)
+    assert load.counts()["duplicates"] >= LOST
 
 
 def hang_up(server, mail, rng):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Many clients send the same message at the same moment: it is kept once, and each is told so."""
 import hashlib
-import http.client
 import random
 import threading
 
@@ -9,7 +8,7 @@ import pytest
 
 from servers import faults
 from servers.ledger import Rows, check_rows
-from servers.senders import HEADERS, PATIENCE_S, attempt, compose
+from servers.load import HEADERS, PATIENCE_S, attempt, compose, connect
 
 CLIENTS = 32
 ROUNDS = faults.times(10, 300)
@@ -20,9 +19,7 @@ class Crowd:
 
     def __init__(self, *servers):
         self.barrier = threading.Barrier(CLIENTS)
-        self.connections = [http.client.HTTPConnection(
-            "127.0.0.1", servers[i % len(servers)].port, timeout=PATIENCE_S)
-            for i in range(CLIENTS)]
+        self.connections = [connect(servers[i % len(servers)].url("/")) for i in range(CLIENTS)]
         for connection in self.connections:
             connection.connect()
 

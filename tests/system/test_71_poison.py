@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One message that the database refuses, in one commit with others: it alone is harmed."""
 import contextlib
-import http.client
 import sqlite3
 import threading
 
@@ -10,9 +9,9 @@ import pytest
 
 from servers import faults
 from servers.ledger import Rows, check_rows
+from servers.load import HEADERS, attempt, connect
 from servers.mailserver import message
 from servers.metrics import value
-from servers.senders import HEADERS, PATIENCE_S, attempt
 from servers.waiting import wait_for
 
 GOOD = 30
@@ -92,7 +91,7 @@ def send_together(server, database, mails):
     answers = {}
 
     def send(i, raw, headers):
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
+        connection = connect(server.url("/"))
         answers[i] = attempt(connection, raw, headers)
         connection.close()
 

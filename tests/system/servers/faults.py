@@ -3,8 +3,6 @@
 import collections
 import os
 
-from servers.waiting import wait_for
-
 TORTURE = bool(os.environ.get("TORTURE"))
 
 
@@ -39,15 +37,15 @@ def summary():
         yield f"{report['times']:5} x {name}: {what or 'NOT SURVIVED'}"
 
 
-def endure(name, senders, fault, felt, healed):
-    """Once, or in the torture five times: `fault()`, a context, until every sender was refused more
+def endure(name, load, fault, felt, healed):
+    """Once, or in the torture five times: `fault()`, a context, until every client was refused more
     than once (those too, then, that had to wait behind others first) and `felt()` has found what it
-    waits for; and after it `healed()`."""
+    waits for; after it `healed()`, and mail is taken again."""
+    load.wait_for_more()
     for _ in range(times(1, 5)):
-        senders.await_kept()
-        enough = senders.refused + 2 * len(senders.threads)
         with fault():
             injected(name)
-            wait_for(lambda: senders.refused >= enough, "mail to be told to wait")
+            load.wait_for_refused(2 * len(load.clients))
             felt()
         healed()
+        load.wait_for_more()

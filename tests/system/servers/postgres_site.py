@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A server, its own database in a Postgres that is about to suffer, and a relay between the two."""
 from servers.ledger import settle
+from servers.load import Load
 from servers.metrics import value
 from servers.relay import Relay
 from servers.waiting import wait_for
@@ -58,10 +59,13 @@ class PostgresSite:
         wait_for(lambda: self.circuit() == 0, "the circuit to close")
         wait_for(lambda: value(self.server, "storage_connections") == self.links, "connections")
 
-    def settle(self, name, senders):
+    def load(self):
+        return Load(self.server.url("/mail/inbound"))
+
+    def settle(self, name, load):
         """The end of a test: all is there, in time, and the server is the one that was started."""
-        settle(name, self.server, senders)
+        settle(name, self.server, load)
         assert self.server.process.pid == self.pid and self.server.process.poll() is None
-        slowest = max((a.seconds for a in senders.answers(503, 507)), default=0)
+        slowest = max((a.seconds for a in load.answers(503, 507)), default=0)
         # As long as it may wait for a link, and as long again for the answer.
         assert slowest < 2 * STATEMENT_S + A_LITTLE_S, f"told to come again after {slowest:.1f} s"
