@@ -19,9 +19,9 @@ import threading
 import time
 
 from contenders import (CONNECTIONS, ROOT, Bare, Peer, Server, in_turn, measured, newest_message,
-                        null_server, post_for, result_line, take_turns)
+                        null_server, take_turns)
 
-from servers.mailserver import TOKEN, message
+from servers.mailserver import message
 from servers.postgres import Postgres
 
 import drawing
@@ -45,7 +45,7 @@ class Bench:
     def turns(self, contenders, size, rounds=None):
         """All of them, warmed up and then measured in turn, as {name: [Round, …]}."""
         for contender in contenders:
-            contender.round(size, 1)
+            contender.round(size, contender.warm_up_s)
         return take_turns(contenders, rounds or self.options.rounds,
                           lambda contender: contender.round(size, self.options.seconds))
 
@@ -72,7 +72,7 @@ class Bench:
             server.round(size, 1)  # the message that is copied
             for contender in contenders[1:]:
                 contender.start()
-            pairs = bare.search(2, 1)
+            pairs = bare.search(3, 1)
             print(f"\nbare at {size:,} B, connections × messages a commit: " + ", ".join(
                 f"{c}×{b} {rate:,.0f}/s" for (c, b), rate in pairs.items()), flush=True)
             rounds = self.turns(contenders, size)
@@ -119,7 +119,7 @@ class Bench:
                 f"server's p99 at {size:,} B, {CONNECTIONS} connections",
                 server.spread("p99_ms"), 20, at_least=False, unit=" ms"))
             self.targets.append(Target(
-                f"server's peak memory in that load", Spread.of([server.peak_megabytes]),
+                "server's peak memory in that load", Spread.of([server.peak_megabytes]),
                 64, at_least=False, unit=" MB"))
 
     # ---- one large message after the other beside the load ----
@@ -303,8 +303,11 @@ def write(folder, bench, about):
     everything = {**about, "targets": [target.as_json() for target in bench.targets],
                   "measured": found}
     (folder / "bench.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
-    drawing.draw(bench.results, bench.targets, about, folder / "bench.svg")
-    print(f"{about['took_s']} s; {folder}/bench.json, {folder}/bench.svg")
+    print(f"{about['took_s']} s; {folder}/bench.json", end="")
+    if bench.targets:
+        drawing.draw(bench.results, bench.targets, about, folder / "bench.svg")
+        print(f", {folder}/bench.svg", end="")
+    print()
 
 
 if __name__ == "__main__":

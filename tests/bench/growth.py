@@ -11,6 +11,11 @@ PIECES = 4
 # The ids' span that is tried first; shorter ones where the tables have no partition for it.
 SPANS_S = (30 * 86400, 86400, 3600, 60, 0)
 
+# All columns that an INSERT may name, in their order.
+COLUMNS_SQL = ("SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass"
+               " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a'"
+               " ORDER BY attnum")
+
 # The i-th id and digest are the same in all tables: a UUID of version 7 whose milliseconds run
 # from `begin_ms` on, and whose other bits, like the digest, are as good as random.
 FUNCTIONS = """
@@ -23,15 +28,6 @@ $$;
 """
 
 
-def columns(cursor, table):
-    """All that an INSERT may name, in the columns' order."""
-    cursor.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
-        " AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a' ORDER BY attnum",
-        (table,))
-    return [name for (name,) in cursor.fetchall()]
-
-
 def value_of(column):
     """Of the i-th row; what is not listed is as in the sample."""
     own = {
@@ -40,13 +36,13 @@ def value_of(column):
         "received_at": "to_timestamp(ms / 1000.0)",
         "created_at": "to_timestamp(ms / 1000.0)",
     }
-    return own.get(column, f'sample."{column}"')
+    return own.get(column, f"sample.{column}")
 
 
 def insert_sql(cursor, table):
-    names = columns(cursor, table)
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return (f"INSERT INTO {table} ({quoted}) SELECT {', '.join(map(value_of, names))}"
+    cursor.execute(COLUMNS_SQL, (table,))
+    names = [name for (name,) in cursor.fetchall()]
+    return (f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(map(value_of, names))}"
             " FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i,"
             " pg_temp.filler_ms(i, %(begin_ms)s, %(span_ms)s, %(of)s) AS ms,"
             f" (SELECT * FROM {table} WHERE id = %(sample)s) AS sample")
