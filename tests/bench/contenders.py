@@ -30,7 +30,7 @@ WARM_UP_S = 1
 PEER_WARM_UP_S = 8  # until its code is compiled as well as it will be
 
 # (connections, messages a commit) for the bare program to be at its best.
-BARE_PAIRS = ((2, 64), (4, 32), (4, 64), (4, 128), (8, 64))
+BARE_PAIRS = ((2, 64), (2, 128), (4, 64), (4, 128), (4, 256), (8, 64))
 
 
 class Round(typing.NamedTuple):
