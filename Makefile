@@ -45,7 +45,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench lint format install clean
+.PHONY: all help deps run test unit system torture bench bench-costs lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -94,7 +94,7 @@ $(B)/storage/sqlite/migrations.o: $(wildcard storage/sqlite/migrations/*.sql)
 $(B)/lib/version.o: CPPFLAGS += -DCOMMIT='"$(COMMIT)"'
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what is missing, by apt
 	@sh tests/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
@@ -123,10 +123,17 @@ torture: deps ## what `make test` does to server and database a few times, many 
 	TORTURE=1 MAILSERVER=$(CURDIR)/$(B)/bin/mailserver \
 		$(PY) -m pytest -q -rs -p no:cacheprovider $(TORTURES)
 
+BENCH_BIN := all build/release/bench/mailserver-null build/release/bench/bare
+
 bench: ## speed beside what the machine allows, and beside a peer: a table, build/bench/*.json, *.svg
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
-	@$(MAKE) --no-print-directory -s V=release all build/release/bench/mailserver-null build/release/bench/bare
-	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/bench.py
+	@$(MAKE) --no-print-directory -s V=release $(BENCH_BIN)
+	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/bench.py $(OPTIONS)
+
+bench-costs: ## what the choices in Postgres' schema cost
+	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
+	@$(MAKE) --no-print-directory -s V=release $(BENCH_BIN)
+	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/costs.py $(OPTIONS)
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

@@ -4,13 +4,14 @@
  * usage: bare URL ID CONNECTIONS BATCH SECONDS
  *
  * Reads all rows of the message ID, which the server stored, and inserts copies of them, each
- * message under an id and a digest of its own, BATCH messages a commit. Every connection has a
- * thread, and sends the next batch while the last one commits. Nothing is known of the tables but
- * their names and these two columns.
+ * message under an id and a digest of its own, BATCH messages a commit: one prepared statement a
+ * table, its rows sent as binary arrays. Every connection has a thread, and sends the next batch
+ * while the last one commits. Nothing is known of the tables but their names and these two columns.
  *
  * Prints `RESULT messages rate`: what was committed, and how much of it a second. */
 #include "lib/ids.h"
 
+#include <endian.h>
 #include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,19 +24,23 @@
 
 enum { MAX_COLUMNS = 64, MAX_CONNECTIONS = 64, DIGEST_BYTES = 32, BATCHES_UNDER_WAY = 2 };
 
-/* One row, as the parameters of its INSERT. */
-struct row {
-	const char *values[MAX_COLUMNS];
+/* Before an array's elements: dimensions, "may hold NULLs", the elements' type, then of the one
+ * dimension its length and first index. Before each element its length. */
+enum { ARRAY_HEAD = 5 * sizeof(uint32_t), ELEMENT_HEAD = sizeof(uint32_t) };
+
+/* What a batch puts into one table, as the parameters of its statement. Only the ids and digests
+ * change from batch to batch. */
+struct arrays {
+	char *values[MAX_COLUMNS];
 	int lengths[MAX_COLUMNS];
 };
 
 struct table {
 	const char *name;
 	char *insert;
-	Oid types[MAX_COLUMNS];
 	int columns, id_at, digest_at; /* digest_at: -1 in all tables but one */
-	int rows;
-	struct row *sample;
+	int rows;                      /* of one message */
+	struct arrays sample;          /* a batch of copies */
 };
 
 /* Keys first, as a server that looks for duplicates must. */
@@ -58,6 +63,7 @@ static pthread_barrier_t connected;
 struct worker {
 	pthread_t thread;
 	PGconn *conn;
+	struct arrays arrays[TABLES]; /* ids and digests are its own, the rest the sample's */
 	uint64_t committed;
 	double rate;
 };
@@ -95,106 +101,152 @@ static PGresult *query(PGconn *conn, const char *sql, const char *parameter, int
 
 /* ---- the sample ---- */
 
-/* All columns that an INSERT may name, quoted. */
-static const char columns_sql[] =
-	"SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+/* Two statements for a table: one reads the sample, the other inserts arrays of rows. They name all
+ * columns that an INSERT may name. An array of arrays cannot be unnested by rows: what is an array
+ * already travels as text. */
+static const char statements_sql[] =
+	"WITH c AS (SELECT quote_ident(attname) AS name, format_type(atttypid, NULL) AS type,"
+	"  typcategory = 'A' AS is_array, row_number() OVER (ORDER BY attnum) AS n"
+	" FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid"
 	" WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped"
-	" AND attgenerated = '' AND attidentity <> 'a'";
+	"  AND attgenerated = '' AND attidentity <> 'a')"
+	"SELECT format('SELECT %s FROM %s WHERE id = $1::uuid',"
+	"  string_agg(name || CASE WHEN is_array THEN '::text' ELSE '' END, ', ' ORDER BY n), $1),"
+	" format('INSERT INTO %s (%s) SELECT %s FROM unnest(%s) AS u(%s)', $1,"
+	"  string_agg(name, ', ' ORDER BY n),"
+	"  string_agg('c' || n || CASE WHEN is_array THEN '::' || type ELSE '' END, ', ' ORDER BY "
+	"n),"
+	"  string_agg(format('$%s::%s[]', n, CASE WHEN is_array THEN 'text' ELSE type END), ', '"
+	"   ORDER BY n),"
+	"  string_agg('c' || n, ', ' ORDER BY n))"
+	" FROM c";
 
-static void make_insert(struct table *t, const char *columns)
+static char *put_int4(char *out, uint32_t v)
 {
-	size_t size;
-	FILE *sql = open_memstream(&t->insert, &size);
+	uint32_t big = htobe32(v);
 
-	fprintf(sql, "INSERT INTO %s (%s) VALUES (", t->name, columns);
-	for (int i = 1; i <= t->columns; i++)
-		fprintf(sql, "%s$%d", i > 1 ? ", " : "", i);
-	fprintf(sql, ")");
-	fclose(sql);
+	memcpy(out, &big, sizeof(big));
+	return out + sizeof(big);
 }
 
-/* The result stays: the rows point into it. */
-static void take_rows(struct table *t, PGresult *res)
+/* One column of the sample's rows, as often as there are messages in a batch. */
+static void make_array(struct table *t, PGresult *res, int column)
 {
-	t->columns = PQnfields(res);
-	t->rows = PQntuples(res);
-	if (t->rows == 0 || t->columns > MAX_COLUMNS)
-		die("%s: %d rows, %d columns of the sample", t->name, t->rows, t->columns);
-	t->id_at = PQfnumber(res, "id");
-	t->digest_at = PQfnumber(res, "digest");
-	t->sample = calloc((size_t)t->rows, sizeof(t->sample[0]));
-	if (t->sample == NULL || t->id_at < 0)
-		die("%s has no id", t->name);
-	for (int c = 0; c < t->columns; c++)
-		t->types[c] = PQftype(res, c);
+	size_t bytes = ARRAY_HEAD;
+
 	for (int r = 0; r < t->rows; r++)
-		for (int c = 0; c < t->columns; c++) {
-			t->sample[r].values[c] = PQgetisnull(res, r, c) ? NULL
-									: PQgetvalue(res, r, c);
-			t->sample[r].lengths[c] = PQgetlength(res, r, c);
+		bytes += batch * (ELEMENT_HEAD + (size_t)PQgetlength(res, r, column));
+	char *out = malloc(bytes);
+	if (out == NULL || bytes > INT32_MAX)
+		die("a batch of %zu bytes is too much", bytes);
+	t->sample.values[column] = out;
+	t->sample.lengths[column] = (int)bytes;
+	out = put_int4(out, 1);
+	out = put_int4(out, 1);
+	out = put_int4(out, PQftype(res, column));
+	out = put_int4(out, batch * (unsigned)t->rows);
+	out = put_int4(out, 1);
+	for (unsigned m = 0; m < batch; m++)
+		for (int r = 0; r < t->rows; r++) {
+			size_t len = (size_t)PQgetlength(res, r, column); /* 0 for NULL */
+			out = put_int4(
+				out, PQgetisnull(res, r, column) ? UINT32_MAX : (uint32_t)len);
+			memcpy(out, PQgetvalue(res, r, column), len);
+			out += len;
 		}
 }
 
 static void read_sample(struct table *t, PGconn *conn, const char *id)
 {
-	PGresult *columns = query(conn, columns_sql, t->name, 0);
-	char *select;
+	PGresult *statements = query(conn, statements_sql, t->name, 0);
+	PGresult *res = query(conn, PQgetvalue(statements, 0, 0), id, 1);
 
-	if (asprintf(&select, "SELECT %s FROM %s WHERE id = $1::uuid", PQgetvalue(columns, 0, 0),
-		    t->name) == -1)
-		die("out of memory");
-	take_rows(t, query(conn, select, id, 1));
-	make_insert(t, PQgetvalue(columns, 0, 0));
-	free(select);
-	PQclear(columns);
+	t->insert = strdup(PQgetvalue(statements, 0, 1));
+	t->columns = PQnfields(res);
+	t->rows = PQntuples(res);
+	t->id_at = PQfnumber(res, "id");
+	t->digest_at = PQfnumber(res, "digest");
+	if (t->insert == NULL || t->rows == 0 || t->columns > MAX_COLUMNS || t->id_at < 0)
+		die("%s: %d rows, %d columns of the sample", t->name, t->rows, t->columns);
+	if (t->digest_at >= 0 && PQgetlength(res, 0, t->digest_at) != DIGEST_BYTES)
+		die("%s: a digest is not of %d bytes", t->name, DIGEST_BYTES);
+	for (int c = 0; c < t->columns; c++)
+		make_array(t, res, c);
+	PQclear(res);
+	PQclear(statements);
 }
 
 /* ---- copies of it ---- */
+
+static char *copy_of(const struct arrays *arrays, int column)
+{
+	char *copy = malloc((size_t)arrays->lengths[column]);
+
+	if (copy == NULL)
+		die("out of memory");
+	return memcpy(copy, arrays->values[column], (size_t)arrays->lengths[column]);
+}
 
 static void worker_connect(struct worker *w)
 {
 	w->conn = connect_to(url);
 	PQclear(query(w->conn, "SET plan_cache_mode = force_generic_plan", NULL, 0));
 	for (size_t t = 0; t < TABLES; t++) {
-		PGresult *res = PQprepare(w->conn, tables[t].name, tables[t].insert,
-			tables[t].columns, tables[t].types);
+		PGresult *res = PQprepare(w->conn, tables[t].name, tables[t].insert, 0, NULL);
 		if (PQresultStatus(res) != PGRES_COMMAND_OK)
 			die("%s: %s", tables[t].insert, PQresultErrorMessage(res));
 		PQclear(res);
+		w->arrays[t] = tables[t].sample;
+		w->arrays[t].values[tables[t].id_at] = copy_of(&tables[t].sample, tables[t].id_at);
+		if (tables[t].digest_at >= 0)
+			w->arrays[t].values[tables[t].digest_at] = copy_of(
+				&tables[t].sample, tables[t].digest_at);
 	}
 	if (PQsetnonblocking(w->conn, 1) != 0 || !PQenterPipelineMode(w->conn))
 		die("%s", PQerrorMessage(w->conn));
 }
 
-static void send_row(struct worker *w, const struct table *t, const struct row *sample,
-	const struct uuid *id, const uint8_t *digest)
+static void worker_disconnect(struct worker *w)
 {
-	struct row row;
-
-	memcpy(row.values, sample->values, (size_t)t->columns * sizeof(row.values[0]));
-	row.values[t->id_at] = (const char *)id->bytes;
-	if (t->digest_at >= 0)
-		row.values[t->digest_at] = (const char *)digest;
-	if (!PQsendQueryPrepared(
-		    w->conn, t->name, t->columns, row.values, sample->lengths, all_binary, 1))
-		die("%s", PQerrorMessage(w->conn));
+	PQfinish(w->conn);
+	for (size_t t = 0; t < TABLES; t++) {
+		free(w->arrays[t].values[tables[t].id_at]);
+		if (tables[t].digest_at >= 0)
+			free(w->arrays[t].values[tables[t].digest_at]);
+	}
 }
 
-/* Table by table, so that each one's pages stay at hand. All up to the sync is one transaction. */
+/* Where the i-th element of an array is, all of them being `bytes` long. */
+static char *element(char *array, unsigned i, size_t bytes)
+{
+	return array + ARRAY_HEAD + i * (ELEMENT_HEAD + bytes) + ELEMENT_HEAD;
+}
+
+static void set_ids(const struct table *t, struct arrays *arrays, const struct uuid *ids)
+{
+	unsigned rows = (unsigned)t->rows;
+
+	for (unsigned i = 0; i < batch * rows; i++)
+		memcpy(element(arrays->values[t->id_at], i, UUID_BYTES), ids[i / rows].bytes,
+			UUID_BYTES);
+	for (unsigned i = 0; t->digest_at >= 0 && i < batch * rows; i++)
+		random_bytes(element(arrays->values[t->digest_at], i, DIGEST_BYTES), DIGEST_BYTES);
+}
+
+/* All up to the sync is one transaction. */
 static void send_batch(struct worker *w, struct uuid *ids)
 {
 	int64_t now = now_us();
-	uint8_t digest[DIGEST_BYTES];
 
 	for (unsigned m = 0; m < batch; m++)
 		ids[m] = uuid7(now);
-	for (size_t t = 0; t < TABLES; t++)
-		for (unsigned m = 0; m < batch; m++) {
-			if (tables[t].digest_at >= 0)
-				random_bytes(digest, sizeof(digest));
-			for (int r = 0; r < tables[t].rows; r++)
-				send_row(w, &tables[t], &tables[t].sample[r], &ids[m], digest);
-		}
+	for (size_t t = 0; t < TABLES; t++) {
+		const char *const *values = (const char *const *)w->arrays[t].values;
+		set_ids(&tables[t], &w->arrays[t], ids);
+		if (!PQsendQueryPrepared(w->conn, tables[t].name, tables[t].columns, values,
+			    w->arrays[t].lengths, all_binary, 1))
+			die("%s", PQerrorMessage(w->conn));
+	}
 	if (!PQpipelineSync(w->conn))
 		die("%s", PQerrorMessage(w->conn));
 }
@@ -250,7 +302,7 @@ static void *work(void *arg)
 	for (; under_way > 0; under_way--)
 		take_batch(w);
 	w->rate = (double)w->committed * 1e6 / (double)(monotonic_us() - begin);
-	PQfinish(w->conn);
+	worker_disconnect(w);
 	free(ids);
 	return NULL;
 }

@@ -19,9 +19,9 @@ import threading
 import time
 
 from contenders import (CONNECTIONS, ROOT, Bare, Peer, Server, in_turn, measured, newest_message,
-                        null_server, post_for, result_line, take_turns)
+                        null_server, take_turns)
 
-from servers.mailserver import TOKEN, message
+from servers.mailserver import message
 from servers.postgres import Postgres
 
 import drawing
@@ -31,7 +31,7 @@ from report import Measured, Spread, Target, limit, pairwise, print_size, print_
 SIZES = (4096, 25600)
 BIG_BYTES = 25_000_000
 FULL_ROWS = 2_000_000
-FLAT = 0.9  # of the empty tables' rate: what a run can tell from no change at all
+FLAT = 0.9  # of the empty tables' rate: less change than that, a run cannot tell from none
 # As an operator would have them on a machine of this size.
 POSTGRES_SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 SECTIONS = ("rates", "big", "growth", "metrics")
@@ -45,7 +45,7 @@ class Bench:
     def turns(self, contenders, size, rounds=None):
         """All of them, warmed up and then measured in turn, as {name: [Round, …]}."""
         for contender in contenders:
-            contender.round(size, 1)
+            contender.round(size, contender.warm_up_s)
         return take_turns(contenders, rounds or self.options.rounds,
                           lambda contender: contender.round(size, self.options.seconds))
 
@@ -72,7 +72,7 @@ class Bench:
             server.round(size, 1)  # the message that is copied
             for contender in contenders[1:]:
                 contender.start()
-            pairs = bare.search(2, 1)
+            pairs = bare.search(3, 1)
             print(f"\nbare at {size:,} B, connections × messages a commit: " + ", ".join(
                 f"{c}×{b} {rate:,.0f}/s" for (c, b), rate in pairs.items()), flush=True)
             rounds = self.turns(contenders, size)
@@ -119,7 +119,7 @@ class Bench:
                 f"server's p99 at {size:,} B, {CONNECTIONS} connections",
                 server.spread("p99_ms"), 20, at_least=False, unit=" ms"))
             self.targets.append(Target(
-                f"server's peak memory in that load", Spread.of([server.peak_megabytes]),
+                "server's peak memory in that load", Spread.of([server.peak_megabytes]),
                 64, at_least=False, unit=" MB"))
 
     # ---- one large message after the other beside the load ----
@@ -166,7 +166,7 @@ class Bench:
             full, database = servers[1]
             assert full.mailserver.post(message()).status_code == 200
             began = time.monotonic()
-            days = growth.fill(self.postgres, database, self.options.rows,
+            hours = growth.fill(self.postgres, database, self.options.rows,
                                newest_message(self.postgres, database))
             took_s = time.monotonic() - began
             size_gb = self.postgres.psql("SELECT pg_database_size(current_database())",
@@ -175,8 +175,9 @@ class Bench:
             for server, database in servers:
                 server.stop()
                 self.postgres.psql(f"DROP DATABASE {database}")
-        print(f"\n{size:,} B into an empty table, and into one of {self.options.rows:,} rows over "
-              f"{days:g} days ({size_gb:.1f} GB, filled in {took_s:.0f} s)")
+        print(f"\n{size:,} B into an empty table, and into one of {self.options.rows:,} rows of the "
+              f"last {hours:.1f} h, all in the partition written to ({size_gb:.1f} GB, filled in "
+              f"{took_s:.0f} s)")
         self.results["growth"] = found = {
             name: Measured(name, name, of, None) for name, of in rounds.items()}
         for each in found.values():
@@ -185,6 +186,11 @@ class Bench:
             f"rate at {self.options.rows:,} rows / at none, {size:,} B",
             pairwise(lambda f, e: f / e, found["full"].rates(), found["empty"].rates()),
             FLAT, at_least=True))
+        self.targets.append(Target(
+            "processor time a message, the same two",
+            pairwise(lambda f, e: sum(f.values()) / sum(e.values()),
+                     *([each.cpu_us for each in found[name].rounds] for name in ("full", "empty"))),
+            1 / FLAT, at_least=False))
 
     # ---- what counting costs ----
 
@@ -303,8 +309,11 @@ def write(folder, bench, about):
     everything = {**about, "targets": [target.as_json() for target in bench.targets],
                   "measured": found}
     (folder / "bench.json").write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
-    drawing.draw(bench.results, bench.targets, about, folder / "bench.svg")
-    print(f"{about['took_s']} s; {folder}/bench.json, {folder}/bench.svg")
+    print(f"{about['took_s']} s; {folder}/bench.json", end="")
+    if bench.targets:
+        drawing.draw(bench.results, bench.targets, about, folder / "bench.svg")
+        print(f", {folder}/bench.svg", end="")
+    print()
 
 
 if __name__ == "__main__":

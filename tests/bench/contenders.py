@@ -26,9 +26,11 @@ BUILT = ROOT / "build/release"
 BUILD_OF_PEER = ROOT / "build/bench/peer"
 CONNECTIONS = 64
 STOP_DEADLINE_S = 30
+WARM_UP_S = 1
+PEER_WARM_UP_S = 8  # until its code is compiled as well as it will be
 
 # (connections, messages a commit) for the bare program to be at its best.
-BARE_PAIRS = ((2, 64), (4, 32), (4, 64), (4, 128), (8, 32), (8, 64))
+BARE_PAIRS = ((2, 64), (2, 128), (4, 64), (4, 128), (4, 256), (8, 64))
 
 
 class Round(typing.NamedTuple):
@@ -79,6 +81,7 @@ def post_for(url, size, seconds):
 
 class Server:
     """The mailserver; with `postgres`, that one's processor time counts too."""
+    warm_up_s = WARM_UP_S
 
     def __init__(self, name, storage_url=None, postgres=None, settings=None, **more):
         self.name, self.postgres = name, postgres
@@ -116,6 +119,7 @@ def null_server(**more):
 class Bare:
     """The rows without a server. Needs a message that the server stored, to copy."""
     name = "bare"
+    warm_up_s = WARM_UP_S
 
     def __init__(self, postgres, database):
         self.postgres, self.database = postgres, database
@@ -155,6 +159,7 @@ class Bare:
 class Peer:
     """Fastify, mailparser and pg, in two processes (tests/bench/peer)."""
     name = "peer"
+    warm_up_s = PEER_WARM_UP_S
 
     def __init__(self, postgres, database):
         self.postgres, self.database = postgres, database

@@ -33,7 +33,7 @@ def draw_rates(axis, size, measured):
                     color=[COLOURS[name] for name in names],
                     yerr=[[s.median - s.low for s in spreads], [s.high - s.median for s in spreads]],
                     error_kw={"ecolor": "#57606a", "capsize": 3, "lw": 1})
-    axis.bar_label(bars, [f"{s.median:,.0f}" for s in spreads], label_type="center", color="white")
+    axis.bar_label(bars, [f"{s.median:,.0f}" for s in spreads], padding=2)
     line = pairwise(limit, measured["bare"].rates(), measured["null"].rates()).median
     axis.axhline(line, color="#57606a", ls="--", lw=1)
     axis.text(len(names) - 0.5, line, f"L {line:,.0f}", ha="right", va="bottom", color="#57606a")
@@ -43,7 +43,7 @@ def draw_rates(axis, size, measured):
 
 
 def draw_targets(axis, targets):
-    """Each as a share of its limit: right of the line where much is wanted, left where little is."""
+    """Each as a share of its limit: to be right of the line for "at least", left for "less than"."""
     targets = targets[::-1]
     shares = [[part / target.limit for part in target.value] for target in targets]
     axis.barh(range(len(targets)), [share[0] for share in shares],
@@ -51,6 +51,9 @@ def draw_targets(axis, targets):
               xerr=[[max(s[0] - s[1], 0) for s in shares], [max(s[2] - s[0], 0) for s in shares]],
               error_kw={"ecolor": "#57606a", "capsize": 2, "lw": 1})
     axis.axvline(1, color="#24292f", lw=1)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("")
     axis.set_yticks(range(len(targets)), [
         f"{target.name}  {target.wanted()}" for target in targets])
     axis.set_xlabel("measured / wanted (green: met)")

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Fills a database with many small messages, as if they had come over the last weeks."""
+"""Fills a database with many small messages, as if they had come over some time."""
 import concurrent.futures
 import time
 
 import psycopg2
-import psycopg2.errors
 
 TABLES = ("message_keys", "messages", "message_raw", "message_parts")
 PIECES = 4
-# The ids' span that is tried first; shorter ones where the tables have no partition for it.
-SPANS_S = (30 * 86400, 86400, 3600, 60, 0)
+SPAN_DAYS = 30
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+# All columns that an INSERT may name, in their order.
+COLUMNS_SQL = ("SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass"
+               " AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a'"
+               " ORDER BY attnum")
 
 # The i-th id and digest are the same in all tables: a UUID of version 7 whose milliseconds run
 # from `begin_ms` on, and whose other bits, like the digest, are as good as random.
@@ -23,15 +27,6 @@ $$;
 """
 
 
-def columns(cursor, table):
-    """All that an INSERT may name, in the columns' order."""
-    cursor.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
-        " AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a' ORDER BY attnum",
-        (table,))
-    return [name for (name,) in cursor.fetchall()]
-
-
 def value_of(column):
     """Of the i-th row; what is not listed is as in the sample."""
     own = {
@@ -40,13 +35,13 @@ def value_of(column):
         "received_at": "to_timestamp(ms / 1000.0)",
         "created_at": "to_timestamp(ms / 1000.0)",
     }
-    return own.get(column, f'sample."{column}"')
+    return own.get(column, f"sample.{column}")
 
 
 def insert_sql(cursor, table):
-    names = columns(cursor, table)
-    quoted = ", ".join(f'"{name}"' for name in names)
-    return (f"INSERT INTO {table} ({quoted}) SELECT {', '.join(map(value_of, names))}"
+    cursor.execute(COLUMNS_SQL, (table,))
+    names = [name for (name,) in cursor.fetchall()]
+    return (f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(map(value_of, names))}"
             " FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS i,"
             " pg_temp.filler_ms(i, %(begin_ms)s, %(span_ms)s, %(of)s) AS ms,"
             f" (SELECT * FROM {table} WHERE id = %(sample)s) AS sample")
@@ -59,40 +54,33 @@ def insert(url, table, numbers):
     connection.close()
 
 
-def longest_span(url, numbers):
-    """(begin_ms, span_ms): that of SPANS_S for whose ends there are partitions."""
+# Since when the partition that mail goes to now takes it; NULL where none has a lower bound.
+BEGIN_SQL = """
+SELECT extract(epoch FROM max(mailserver_time_of(from_id))) FROM mailserver_partitions
+WHERE from_id <= mailserver_id_at(now())
+"""
+
+
+def span(postgres, database):
+    """(begin_ms, span_ms): all rows go where new ones will go, the hardest case there is."""
     now_ms = time.time_ns() // 1_000_000
-    for span_ms in (span_s * 1000 for span_s in SPANS_S):
-        found = {"begin_ms": now_ms - span_ms, "span_ms": span_ms}
-        connection = psycopg2.connect(url)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(FUNCTIONS)
-                for table in TABLES:
-                    cursor.execute(insert_sql(cursor, table),
-                                   {**numbers, **found, "first": 1, "last": 1})
-            return found
-        except psycopg2.errors.CheckViolation:  # no partition for that row
-            continue
-        finally:
-            connection.rollback()
-            connection.close()
-    raise RuntimeError("the tables take no message, not even of now")
+    since = postgres.psql(BEGIN_SQL, database=database)[0][0]
+    begin_ms = max(now_ms - SPAN_DAYS * DAY_MS, int(since * 1000) if since else 0)
+    return {"begin_ms": begin_ms, "span_ms": now_ms - begin_ms}
 
 
 def fill(postgres, database, count, sample):
-    """`count` copies of the stored message `sample`; the days over which they are spread."""
+    """`count` copies of the stored message `sample`; the hours over which they are spread."""
     url = postgres.url(database)
-    numbers = {"sample": sample, "of": count}
-    numbers.update(longest_span(url, numbers))
+    numbers = {"sample": sample, "of": count, **span(postgres, database)}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         done = [pool.submit(insert, url, table, {
             **numbers, "first": piece * count // PIECES + 1, "last": (piece + 1) * count // PIECES})
             for piece in range(PIECES) for table in TABLES]
         for each in done:
             each.result()
-    # As they would be long since, had the rows come over weeks.
+    # As they would be long since, had the rows come one by one.
     for table in TABLES:
         postgres.psql(f"VACUUM (ANALYZE) {table}", database=database)
     postgres.psql("CHECKPOINT", database=database)
-    return numbers["span_ms"] / 86_400_000
+    return numbers["span_ms"] / HOUR_MS

@@ -39,7 +39,7 @@ class Target:
         return self.value.median < self.limit
 
     def wanted(self):
-        return f"{'≥' if self.at_least else '<'} {self.limit:g}{self.unit}"
+        return f"{'≥' if self.at_least else '<'} {self.limit:.3g}{self.unit}"
 
     def line(self):
         if self.value is None:
