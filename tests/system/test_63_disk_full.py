@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The database's disk is full under load: mail is told "later" and kept once there is room again."""
+"""The database's disk is full under load: mail waits, and is kept once there is room again."""
 import contextlib
 import os
 import pathlib

@@ -41,7 +41,8 @@ class Site:
 
     def check(self, *loads):
         url = self.postgres.url(self.pooler.database)
-        check_ledger(url, *loads, proxied=True)  # HAProxy sends again what an instance did not answer
+        # HAProxy sends again what an instance did not answer.
+        check_ledger(url, *loads, proxied=True)
 
 
 def is_ready(instance):

@@ -43,7 +43,7 @@ class TinyDisk:
 
     def fill(self):
         """To the last byte, or as near as whoever writes there too lets it."""
-        subprocess.run(["dd", "if=/dev/zero", "bs=64k", "conv=notrunc", "oflag=append", "status=none",
+        subprocess.run(["dd", "if=/dev/zero", "bs=64k", "conv=notrunc", "oflag=append",
                         f"of={self.seen_from_outside('filler')}"],
                        check=False, stderr=subprocess.DEVNULL)
 
