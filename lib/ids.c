@@ -31,6 +31,15 @@ void random_bytes(void *p, size_t len)
 		abort();
 }
 
+/* The time and the count, as one number of 60 bits, into their places around the version. */
+static void put_time(struct uuid *id, uint64_t time)
+{
+	for (int i = 0; i < 6; i++)
+		id->bytes[i] = (uint8_t)(time >> (52 - 8 * i));
+	id->bytes[6] = (uint8_t)(0x70 | (time >> 8 & 0x0f));
+	id->bytes[7] = (uint8_t)time;
+}
+
 struct uuid uuid7(int64_t at_us)
 {
 	/* The last id's time and count are one number, 48 + 12 bits, that only grows: a clock set
@@ -41,11 +50,16 @@ struct uuid uuid7(int64_t at_us)
 
 	last = now > last ? now : last + 1;
 	random_bytes(id.bytes + 8, 8);
-	for (int i = 0; i < 6; i++)
-		id.bytes[i] = (uint8_t)(last >> (52 - 8 * i));
-	id.bytes[6] = (uint8_t)(0x70 | (last >> 8 & 0x0f));
-	id.bytes[7] = (uint8_t)last;
+	put_time(&id, last);
 	id.bytes[8] = (uint8_t)(0x80 | (id.bytes[8] & 0x3f));
+	return id;
+}
+
+struct uuid uuid7_least(int64_t at_us)
+{
+	struct uuid id = { .bytes = { [8] = 0x80 } };
+
+	put_time(&id, at_us > 0 ? (uint64_t)(at_us / 1000) << 12 : 0);
 	return id;
 }
 

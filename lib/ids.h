@@ -23,6 +23,9 @@ int64_t monotonic_us(void);
  * then 62 random bits. Any thread. */
 struct uuid uuid7(int64_t at_us);
 
+/* The least of all that moment's millisecond may have; what is below it is older. */
+struct uuid uuid7_least(int64_t at_us);
+
 /* Lower-case 8-4-4-4-12 and a NUL. */
 void uuid_format(const struct uuid *id, char out[UUID_TEXT + 1]);
 /* Exactly that form, any case; false otherwise. */

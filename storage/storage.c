@@ -52,6 +52,17 @@ enum storage_migrated storage_migrate(
 	return driver != NULL ? driver->migrate(set, applied_r, error_r) : STORAGE_MIGRATE_FAILED;
 }
 
+enum storage_result storage_purge(const struct storage_settings *set,
+	const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
+	struct storage_purged *purged_r, char **error_r)
+{
+	const struct storage_driver *driver = driver_for(set->url, error_r);
+
+	*purged_r = (struct storage_purged){ .messages = 0 };
+	return driver != NULL ? driver->purge(set, keep, now_us, stop, purged_r, error_r)
+			      : STORAGE_UNAVAILABLE;
+}
+
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 	char **error_r)
 {

@@ -16,6 +16,8 @@
 #include "lib/loop.h"
 #include "lib/mime/mime.h"
 
+#include <stdatomic.h>
+
 struct storage;
 
 enum storage_result {
@@ -64,6 +66,36 @@ enum storage_migrated {
 };
 enum storage_migrated storage_migrate(
 	const struct storage_settings *set, unsigned *applied_r, char **error_r);
+
+/* How long things are kept, counted from when they were taken in, which their ids tell. 0 days: for
+ * ever. */
+struct storage_tenant_retention {
+	const char *tenant;
+	uint32_t days;
+};
+struct storage_retention {
+	uint32_t days; /* messages of tenants that are not in the list */
+	const struct storage_tenant_retention *tenants; /* each once */
+	size_t tenant_count;
+	uint32_t key_days; /* what a retry is known by, whether its message is still kept or not */
+	bool only_count;   /* nothing is deleted: what would be is counted */
+};
+
+struct storage_purged {
+	uint64_t messages, keys;
+	unsigned partitions; /* that were dropped; their messages are counted as well */
+};
+
+/* Deletes what is older, in small transactions between which others get their turn, and waits for
+ * all of it, on a connection of its own. Any number of instances may purge at once, and beside any
+ * stores. A message, its bytes and its parts go together.
+ *
+ * STORAGE_OK; or STORAGE_UNAVAILABLE, and `*error_r` (free() it) says why the rest is still there.
+ * In both cases `*purged_r` is what was deleted. Once `*stop` is true (it may be NULL) it ends early,
+ * with OK. */
+enum storage_result storage_purge(const struct storage_settings *set,
+	const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
+	struct storage_purged *purged_r, char **error_r);
 
 /* Opens at once, without waiting for a connection: until there is one, operations are UNAVAILABLE.
  * -1 with `*error_r` (free() it) for an url that no driver understands or settings that cannot work. */

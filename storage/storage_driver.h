@@ -13,6 +13,10 @@ struct storage_driver {
 	bool (*accepts)(const char *url);
 	enum storage_migrated (*migrate)(
 		const struct storage_settings *set, unsigned *applied_r, char **error_r);
+	/* `*purged_r` is zero. */
+	enum storage_result (*purge)(const struct storage_settings *set,
+		const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
+		struct storage_purged *purged_r, char **error_r);
 	int (*open)(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 		char **error_r);
 	void (*close)(struct storage *st);

@@ -14,6 +14,7 @@ static const struct command {
 	{ "validate", cmd_validate,
 		"check a configuration and say everything that is wrong with it" },
 	{ "migrate", cmd_migrate, "bring the database's schema up to date" },
+	{ "purge", cmd_purge, "delete the mail that is older than the configuration keeps it" },
 	{ "token", cmd_token, "make a fresh token, and its digest for the configuration" },
 	{ "config", cmd_config, "`config show`: the configuration in force, secrets hidden" },
 };

@@ -3,7 +3,6 @@
 #include "cmd/mailserver/options.h"
 #include "cmd/mailserver/server/server.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,31 +42,15 @@ static int migrate(const struct config *config)
 
 int cmd_migrate(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct config_request request = { .file = NULL };
-	int letter;
+	int exit_code;
 
-	if (command_asks_help(argc, argv, usage))
-		return 0;
-	while ((letter = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
-		if (letter != 'c') {
-			fputs(usage, stderr);
-			return 2;
-		}
-		request.file = optarg;
-	}
-	if (optind < argc) {
-		fprintf(stderr, "mailserver migrate: \"%s\" is not expected here\n\n%s",
-			argv[optind], usage);
-		return 2;
-	}
+	if (!options_parse(argc, argv, usage, NULL, &request, &exit_code))
+		return exit_code;
 	struct config_result *result = options_load(&request, "migrate");
 	if (result == NULL)
 		return 1;
-	int exit_code = migrate(config_result_config(result));
+	exit_code = migrate(config_result_config(result));
 	config_result_free(&result);
 	return exit_code;
 }

@@ -1,8 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/options.h"
+#include "cmd/mailserver/command.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+bool options_parse(int argc, char **argv, const char *usage, const struct options_switch *more,
+	struct config_request *request, int *exit_code_r)
+{
+	const struct option known[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ more != NULL ? more->name : NULL, no_argument, NULL, 'm' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int letter;
+
+	*exit_code_r = 0;
+	if (command_asks_help(argc, argv, usage))
+		return false;
+	*exit_code_r = 2;
+	while ((letter = getopt_long(argc, argv, "c:", known, NULL)) != -1) {
+		if (letter == 'c') {
+			request->file = optarg;
+		} else if (letter == 'm') {
+			*more->is_on = true;
+		} else {
+			fputs(usage, stderr);
+			return false;
+		}
+	}
+	if (optind == argc)
+		return true;
+	fprintf(stderr, "mailserver %s: \"%s\" is not expected here\n\n%s", argv[0], argv[optind],
+		usage);
+	return false;
+}
 
 struct config_result *options_load(const struct config_request *request, const char *command)
 {

@@ -5,6 +5,18 @@
 
 #include "lib/config/config.h"
 
+/* A flag without a value, of one command alone. */
+struct options_switch {
+	const char *name; /* "dry-run" */
+	bool *is_on;
+};
+
+/* For commands that take -c FILE and at most one switch (or NULL). False when there is nothing more
+ * to do, because help was asked for and given, or the usage was wrong and that was said:
+ * `*exit_code_r` tells. */
+bool options_parse(int argc, char **argv, const char *usage, const struct options_switch *more,
+	struct config_request *request, int *exit_code_r);
+
 /* Loads it and prints every finding to standard error. NULL, with an error said, when it is not
  * valid; else the caller's to free. */
 struct config_result *options_load(const struct config_request *request, const char *command);

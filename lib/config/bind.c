@@ -54,6 +54,25 @@ static const cyaml_schema_field_t storage_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tenant_retention_fields[] = {
+	TEXT(struct config_tenant_retention, tenant),
+	UINT(struct config_tenant_retention, days),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t tenant_retention_entry = {
+	CYAML_VALUE_MAPPING(
+		CYAML_FLAG_DEFAULT, struct config_tenant_retention, tenant_retention_fields),
+};
+
+static const cyaml_schema_field_t retention_fields[] = {
+	UINT(struct config_retention, days),
+	CYAML_FIELD_SEQUENCE("tenants", CYAML_FLAG_POINTER, struct config_retention, tenants,
+		&tenant_retention_entry, 0, CYAML_UNLIMITED),
+	UINT(struct config_retention, dedup_days),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t limits_fields[] = {
 	UINT(struct config_limits, max_message_bytes),
 	UINT(struct config_limits, spool_threshold_bytes),
@@ -115,6 +134,8 @@ static const cyaml_schema_field_t fields[] = {
 	UINT(struct config, shutdown_timeout),
 	UINT(struct config, drain_delay),
 	CYAML_FIELD_MAPPING("storage", CYAML_FLAG_DEFAULT, struct config, storage, storage_fields),
+	CYAML_FIELD_MAPPING(
+		"retention", CYAML_FLAG_DEFAULT, struct config, retention, retention_fields),
 	CYAML_FIELD_MAPPING("tls", CYAML_FLAG_DEFAULT, struct config, tls, tls_fields),
 	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_DEFAULT, struct config, limits, limits_fields),
 	CYAML_FIELD_MAPPING("redis", CYAML_FLAG_DEFAULT, struct config, redis, redis_fields),

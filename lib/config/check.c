@@ -103,6 +103,37 @@ static void check_tls(struct merge *m)
 	}
 }
 
+static void compare_tenants(
+	struct merge *m, const struct node *list, const struct member *later, const char *pointer)
+{
+	const struct node *tenant = node_get(later->value, "tenant");
+	unsigned i = 0;
+
+	for (const struct member *item = list->first; item != later; item = item->next, i++) {
+		const struct node *other = node_get(item->value, "tenant");
+		if (tenant == NULL || other == NULL || tenant->type != NODE_STRING ||
+			other->type != NODE_STRING || tenant->text[0] == '\0' ||
+			strcmp(tenant->text, other->text) != 0)
+			continue;
+		const char *first = arena_printf(m->arena, "/retention/tenants/%u", i);
+		findings_add(m->findings, CONFIG_ERROR, tenant->at, pointer,
+			"%s stands in the list already, in %s: name each tenant once",
+			findings_quote(m->arena, tenant->text),
+			findings_place(m->arena, first, other->at));
+		return;
+	}
+}
+
+static void check_retention(struct merge *m)
+{
+	const struct node *list = node_at(m->root, "/retention/tenants");
+	unsigned i = 0;
+
+	for (const struct member *item = list->first; item != NULL; item = item->next)
+		compare_tenants(
+			m, list, item, arena_printf(m->arena, "/retention/tenants/%u/tenant", i++));
+}
+
 /* Two numbers of which the first should not be above the second. */
 static const struct bound {
 	const char *pointer, *bound, *consequence;
@@ -148,6 +179,7 @@ void config_check(struct merge *m)
 	check_listen(m, "listen");
 	check_listen(m, "metrics_listen");
 	check_proxies(m);
+	check_retention(m);
 	check_tls(m);
 	check_bounds(m);
 	check_ports(m);

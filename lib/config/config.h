@@ -60,6 +60,15 @@ struct config {
 		uint32_t queue_messages;
 		uint64_t queue_bytes;
 	} storage;
+	struct config_retention {
+		uint32_t days; /* this and a tenant's: 0 keeps for ever */
+		struct config_tenant_retention {
+			char *tenant; /* each once */
+			uint32_t days;
+		} * tenants;
+		unsigned tenants_count;
+		uint32_t dedup_days;
+	} retention;
 	struct config_tls {
 		char *cert_file, *key_file; /* both or none; "": none */
 	} tls;

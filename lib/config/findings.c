@@ -75,6 +75,13 @@ const char *findings_quote(struct arena *arena, const char *text)
 		len > QUOTED_BYTES ? "…" : "");
 }
 
+const char *findings_place(struct arena *arena, const char *pointer, struct origin at)
+{
+	if (at.line == 0)
+		return arena_printf(arena, "%s (%s)", pointer, at.source);
+	return arena_printf(arena, "%s (%s:%u:%u)", pointer, at.source, at.line, at.column);
+}
+
 static const char *severity_name(enum config_severity severity)
 {
 	return severity == CONFIG_ERROR ? "error" : "warning";

@@ -21,5 +21,7 @@ void findings_sort(struct findings *f);
 
 /* `text` in quotation marks, cut when it is long: for messages. */
 const char *findings_quote(struct arena *arena, const char *text);
+/* "/tokens/0 (mailserver.yaml:3:5)": a value that another one is at odds with. */
+const char *findings_place(struct arena *arena, const char *pointer, struct origin at);
 
 #endif

@@ -83,10 +83,16 @@ static void add_origin(struct buf *out, const struct origin *at)
 	buf_putc(out, '\n');
 }
 
+/* Sections hold no sections. */
+static const char *indent_of(const struct config_key *key)
+{
+	return strchr(key->dotted, '.') != NULL ? "  " : "";
+}
+
 static void add_key(struct arena *scratch, struct buf *out, const struct config_key *key,
 	const struct node *value)
 {
-	const char *indent = strchr(key->dotted, '.') != NULL ? "  " : "";
+	const char *indent = indent_of(key);
 
 	buf_printf(out, "%s%s:", indent, key->name);
 	if (key->kind == KEY_SECTION) {
@@ -133,12 +139,13 @@ static void add_object(struct arena *scratch, struct buf *out, const struct conf
 	const struct config_key *list, const struct node *object)
 {
 	const char *file = node_get_text(object, "token_file"), *bullet = "  - ";
+	const char *indent = indent_of(list);
 
 	for (const struct config_key *key = NULL; (key = key_next_item(keys, list, key)) != NULL;) {
 		const struct node *value = node_get(object, key->name);
 		if (value == NULL || is_kept_in_file(file, value))
 			continue;
-		buf_printf(out, "%s%s: ", bullet, key->name);
+		buf_printf(out, "%s%s%s: ", indent, bullet, key->name);
 		bullet = "    ";
 		if (value->type == NODE_LIST)
 			add_short_list(out, value);
@@ -155,7 +162,7 @@ static void add_objects(struct arena *scratch, struct buf *out, const struct con
 		add_key(scratch, out, key, list);
 		return;
 	}
-	buf_printf(out, "%s:", key->name);
+	buf_printf(out, "%s%s:", indent_of(key), key->name);
 	add_origin(out, &list->at);
 	for (const struct member *m = list->first; m != NULL; m = m->next)
 		add_object(scratch, out, keys, key, m->value);

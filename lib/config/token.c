@@ -170,14 +170,6 @@ static struct seen see_bearer_token(struct merge *m)
 	};
 }
 
-/* "/tokens/0 (mailserver.yaml:3:5)" */
-static const char *place(struct arena *arena, const struct seen *s, struct origin at)
-{
-	if (at.line == 0)
-		return arena_printf(arena, "%s (%s)", s->pointer, at.source);
-	return arena_printf(arena, "%s (%s:%u:%u)", s->pointer, at.source, at.line, at.column);
-}
-
 static void compare(struct merge *m, const struct seen *first, const struct seen *second)
 {
 	if (first->name != NULL && second->name != NULL && strcmp(first->name, second->name) == 0)
@@ -185,13 +177,13 @@ static void compare(struct merge *m, const struct seen *first, const struct seen
 			pointer_join(m->arena, second->pointer, "name"),
 			"%s is the name of %s already: give each token a name of its own",
 			findings_quote(m->arena, second->name),
-			place(m->arena, first, first->name_at));
+			findings_place(m->arena, first->pointer, first->name_at));
 	if (first->sha256 != NULL && second->sha256 != NULL &&
 		strcasecmp(first->sha256, second->sha256) == 0)
 		findings_add(m->findings, CONFIG_ERROR, second->sha256_at,
 			pointer_join(m->arena, second->pointer, "sha256"),
 			"the same token as %s: make another one, or take one of the two out",
-			place(m->arena, first, first->sha256_at));
+			findings_place(m->arena, first->pointer, first->sha256_at));
 }
 
 static void check_duplicates(struct merge *m)

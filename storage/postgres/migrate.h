@@ -3,9 +3,12 @@
 #ifndef STORAGE_POSTGRES_MIGRATE_H
 #define STORAGE_POSTGRES_MIGRATE_H
 
-#include "storage/storage.h"
+#include "storage/postgres/session.h"
 
 enum storage_migrated pg_migrate(
 	const struct storage_settings *set, unsigned *applied_r, char **error_r);
+
+/* False, as any failure, when the schema is not the one that this program knows. */
+bool pg_schema_is_current(struct pg_session *s);
 
 #endif

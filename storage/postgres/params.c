@@ -205,7 +205,7 @@ static size_t quoted_length(const char *s)
 	return len;
 }
 
-static void put_quoted(struct buf *out, const char *s)
+void pg_put_quoted(struct buf *out, const char *s)
 {
 	buf_putc(out, '"');
 	while (*s != '\0') {
@@ -231,7 +231,7 @@ void pg_rows_list(struct pg_params *p, const char *const *list, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
 			buf_putc(column, ',');
-		put_quoted(column, list[i]);
+		pg_put_quoted(column, list[i]);
 	}
 	buf_putc(column, '}');
 }

@@ -72,4 +72,7 @@ void pg_rows_jsonb(struct pg_params *p, const char *json);
 /* As text that Postgres reads as an array: an array cannot hold arrays of different lengths. */
 void pg_rows_list(struct pg_params *p, const char *const *list, size_t count);
 
+/* `s` as an element of such a text. */
+void pg_put_quoted(struct buf *out, const char *s);
+
 #endif

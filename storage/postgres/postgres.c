@@ -6,6 +6,7 @@
  * another is idle. */
 #include "storage/postgres/link.h"
 #include "storage/postgres/migrate.h"
+#include "storage/postgres/purge.h"
 #include "storage/postgres/trouble.h"
 #include "storage/storage_driver.h"
 
@@ -419,6 +420,7 @@ const struct storage_driver storage_postgres = {
 	.name = "postgres",
 	.accepts = pg_conninfo_is,
 	.migrate = pg_migrate,
+	.purge = pg_purge,
 	.open = postgres_open,
 	.close = postgres_close,
 	.put = postgres_put,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/sqlite/connection.h"
 #include "storage/sqlite/core.h"
+#include "storage/sqlite/trouble.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -187,12 +188,10 @@ static int connect_to(struct sqlite_connection *c, int *number_r)
 		return SQLITE_READONLY;
 	sqlite3_extended_result_codes(c->db, 1);
 	sqlite3_busy_timeout(c->db, c->trouble == SQLITE_OK ? BUSY_MS : STILL_BUSY_MS);
-	/* A commit is on the disk before it returns. The log is put into the database every 16 MB, not
-	 * every 4, which takes many more messages a second; a huge one makes it long for a while only. */
+	/* A commit is on the disk before it returns. */
 	rc = sqlite3_exec(c->db,
-		"pragma journal_mode = wal; pragma synchronous = full;"
-		"pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864",
-		NULL, NULL, NULL);
+		"pragma journal_mode = wal; pragma synchronous = full;" SQLITE_LOG_PRAGMAS, NULL,
+		NULL, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
 	*number_r = sqlite_schema_number(c->db, &rc);
@@ -206,11 +205,9 @@ static void log_schema(struct sqlite_connection *c, int number)
 	if (c->trouble == SQLITE_SCHEMA)
 		return;
 	c->trouble = SQLITE_SCHEMA;
-	sqlite_core_log(c->core, STORAGE_LOG_ERROR,
-		"%s: the schema is at %d, this program knows it at %d: %s", c->path, number,
-		sqlite_schema_known(),
-		number < sqlite_schema_known() ? "run `mailserver migrate`"
-					       : "use a newer mailserver");
+	char *text = sqlite_wrong_schema(c->path, number);
+	sqlite_core_log(c->core, STORAGE_LOG_ERROR, "%s", text);
+	free(text);
 }
 
 static enum storage_result connect_anew(struct sqlite_connection *c)

@@ -42,4 +42,8 @@ int sqlite_schema_number(sqlite3 *db, int *rc_r);
 /* The number of the newest migration that this program has. */
 int sqlite_schema_known(void);
 
+/* The log is put into the database every 16 MB, not every 4, which takes many more messages a second;
+ * a huge one makes it long for a while only. */
+#define SQLITE_LOG_PRAGMAS "pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864"
+
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/sqlite/migrate.h"
 #include "storage/sqlite/connection.h"
+#include "storage/sqlite/trouble.h"
 #include "storage/storage_driver.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,30 +15,19 @@ enum {
 	FILE_MODE = 0640, /* other people's mail: nobody else's to read */
 };
 
-static enum storage_migrated __attribute__((format(printf, 2, 3)))
-fail(char **error_r, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	if (vasprintf(error_r, fmt, args) == -1)
-		abort();
-	va_end(args);
-	return STORAGE_MIGRATE_FAILED;
-}
-
 char *sqlite_path(const char *url, char **error_r)
 {
 	static const char prefix[] = "sqlite://";
 	char *path;
 
 	if (strncmp(url, prefix, strlen(prefix)) != 0 || url[strlen(prefix)] == '\0') {
-		fail(error_r, "%s names no file: use sqlite:///absolute/path/mail.db", url);
+		*error_r = sqlite_text(
+			"%s names no file: use sqlite:///absolute/path/mail.db", url);
 		return NULL;
 	}
 	if (strchr(url, '?') != NULL) {
-		fail(error_r, "%s: sqlite:// takes no parameters, leave out what follows the \"?\"",
-			url);
+		*error_r = sqlite_text(
+			"%s: sqlite:// takes no parameters, leave out what follows the \"?\"", url);
 		return NULL;
 	}
 	url += strlen(prefix);
@@ -54,25 +43,15 @@ static enum storage_migrated create_file(const char *path, char **error_r)
 {
 	if (mknod(path, S_IFREG | FILE_MODE, 0) == 0 || errno == EEXIST)
 		return STORAGE_MIGRATED;
-	if (errno == ENOENT)
-		return fail(error_r,
-			"the directory of the database %s does not exist: create it, or set "
-			"another "
-			"storage.url or data_dir",
-			path);
-	return fail(error_r, "the database %s cannot be created: %s", path, strerror(errno));
+	*error_r = sqlite_cannot_create(path, errno);
+	return STORAGE_MIGRATE_FAILED;
 }
 
 static enum storage_migrated fail_with(
 	sqlite3 *db, const char *path, const char *doing, int rc, char **error_r)
 {
-	if ((rc & 0xff) != SQLITE_BUSY)
-		return fail(error_r, "the database %s: %s: %s", path, doing, sqlite3_errmsg(db));
-	fail(error_r,
-		"the database %s: %s: another process holds a lock on it; try again when it has "
-		"finished",
-		path, doing);
-	return STORAGE_MIGRATE_LATER;
+	*error_r = sqlite_trouble(db, path, doing, rc);
+	return (rc & 0xff) == SQLITE_BUSY ? STORAGE_MIGRATE_LATER : STORAGE_MIGRATE_FAILED;
 }
 
 /* Several that want this at once get in each other's way in a manner that SQLite's own waiting does
@@ -149,11 +128,10 @@ static enum storage_migrated migrate_all(
 	}
 	if (rc != SQLITE_OK)
 		return fail_with(db, path, "its schema cannot be brought up to date", rc, error_r);
-	if (number > sqlite_schema_known())
-		return fail(error_r,
-			"the database %s: its schema is at %d, this program knows up to %d: use a "
-			"newer mailserver",
-			path, number, sqlite_schema_known());
+	if (number > sqlite_schema_known()) {
+		*error_r = sqlite_wrong_schema(path, number);
+		return STORAGE_MIGRATE_FAILED;
+	}
 	*applied_r = applied;
 	return STORAGE_MIGRATED;
 }

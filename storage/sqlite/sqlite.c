@@ -3,6 +3,7 @@
  * of its database file and back. */
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/migrate.h"
+#include "storage/sqlite/purge.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -154,6 +155,7 @@ const struct storage_driver storage_sqlite = {
 	.name = "sqlite",
 	.accepts = sqlite_accepts,
 	.migrate = sqlite_migrate,
+	.purge = sqlite_purge,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.put = sqlite_put,

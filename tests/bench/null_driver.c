@@ -46,6 +46,13 @@ static enum storage_migrated null_migrate(
 	return STORAGE_MIGRATED;
 }
 
+static enum storage_result null_purge(const struct storage_settings *set,
+	const struct storage_retention *keep, int64_t at_us, const atomic_bool *stop,
+	struct storage_purged *purged_r, char **error_r)
+{
+	return STORAGE_OK;
+}
+
 /* Whether it was a put. */
 static bool give(const struct answer *answer)
 {
@@ -158,6 +165,7 @@ const struct storage_driver storage_postgres = {
 	.name = "null",
 	.accepts = null_accepts,
 	.migrate = null_migrate,
+	.purge = null_purge,
 	.open = null_open,
 	.close = null_close,
 	.put = null_put,

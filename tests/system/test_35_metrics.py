@@ -34,6 +34,8 @@ FAMILIES = {
     "storage_queue_depth": "gauge",
     "storage_connections": "gauge",
     "storage_circuit_state": "gauge",
+    "storage_purged_messages_total": "counter",
+    "storage_purged_keys_total": "counter",
     "rate_limit_hits_total": "counter",
     "rate_limit_backend_errors_total": "counter",
     "auth_failures_total": "counter",

@@ -130,6 +130,39 @@ def test_server_that_may_not_make_them_takes_mail_all_the_same(launch, postgres,
     wait_for(lambda: "partitions for the mail to come could not be made" in server.log(), "a warning")
 
 
+def past_partition(query, suffix, tenant):
+    """One of January 2023, with a message of this tenant in it."""
+    name, month = suffix, ("mailserver_id_at('2023-01-01')", "mailserver_id_at('2023-02-01')")
+    bounds = [query(f"select {bound}::text")[0][0] for bound in month]
+    for table in TABLES:
+        query(f"create table {table}_{name} (like {table} including all)")
+        query(f"alter table {table} attach partition {table}_{name}"
+              f" for values from ('{bounds[0]}') to ('{bounds[1]}')")
+    query("update messages set tenant = '" + tenant + "', id = '01858000-0000-7000-8000-000000000001'")
+    query("update message_raw set id = '01858000-0000-7000-8000-000000000001'")
+
+
+@pytest.mark.parametrize("tenant,dropped", [("default", True), ("archive", False)])
+def test_old_partition_is_dropped_unless_somebody_keeps_it(launch, postgres, database, tenant, dropped):
+    query, name = database
+    server = launch(storage_url=postgres.url(name))
+    server.post(message())
+    past_partition(query, "20230101", tenant)
+    server.post(message())
+    server.settings["retention"] = {"days": 30, "tenants": [{"tenant": "archive", "days": 0}]}
+    server.write_settings()
+    purge = [BINARY, "purge", "-c", str(server.folder / "mailserver.yaml")]
+    said = subprocess.run([*purge, "--dry-run"], capture_output=True, text=True, check=True).stdout
+    assert ("would delete 1 message and" in said) is dropped, said
+    assert ("would drop 1 partition" in said) is dropped, said
+    said = subprocess.run(purge, capture_output=True, text=True, check=True).stdout
+    assert ("dropped 1 partition" in said and "deleted 1 message and" in said) is dropped, said
+    for table in TABLES:
+        assert (query(f"select to_regclass('{table}_20230101') is null") == [(True,)]) is dropped
+    assert query("select count(*) from messages") == [(1 if dropped else 2,)]
+    assert server.post(message()).status_code == 200
+
+
 # ---- what is asked ----
 
 FILL = f"""

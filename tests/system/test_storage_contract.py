@@ -51,3 +51,10 @@ def test_postgres_driver_alone(server):
     summary = re.search(r"\d+%: Checks: (\d+), Failures: 0, Errors: 0", done.stdout)
     assert done.returncode == 0 and summary, done.stdout
     assert int(summary[1]) > 20, "they were skipped"
+
+
+def test_purge_holds_over_sqlite_and_postgres(server):
+    done = run_suite(server, "check_purge")
+    summary = re.search(r"\d+%: Checks: \d+, Failures: 0, Errors: 0", done.stdout)
+    assert done.returncode == 0 and summary, done.stdout
+    assert passed(done.stdout, "sqlite") and passed(done.stdout, "postgres"), done.stdout

@@ -233,6 +233,25 @@ START_TEST(uuids_order_by_time_and_survive_a_clock_set_back)
 }
 END_TEST
 
+START_TEST(least_uuid_of_a_millisecond_parts_it_from_the_one_before)
+{
+	struct uuid least = uuid7_least(INT64_C(1767323045678999)), made = uuid7(now_us());
+	char text[UUID_TEXT + 1];
+
+	uuid_format(&least, text);
+	ck_assert_str_eq(text, "019b7ca9-8f2e-7000-8000-000000000000");
+	/* Of the same millisecond, and of the one before. */
+	for (size_t i = 0; i < 6; i++)
+		made.bytes[i] = least.bytes[i];
+	ck_assert_int_gt(memcmp(&made, &least, sizeof(least)), 0);
+	made.bytes[5]--;
+	ck_assert_int_lt(memcmp(&made, &least, sizeof(least)), 0);
+	least = uuid7_least(-1);
+	uuid_format(&least, text);
+	ck_assert_str_eq(text, "00000000-0000-7000-8000-000000000000");
+}
+END_TEST
+
 START_TEST(uuids_of_another_form_are_refused)
 {
 	static const char *const bad[] = { "", "0198f1c2", "0198f1c2-0000-7000-8000-00000000000",
@@ -261,6 +280,7 @@ int main(void)
 	tcase_add_test(tc, utf8_is_cut_at_the_edge_of_a_character);
 	tcase_add_test(tc, digests_match_the_standards_examples);
 	tcase_add_test(tc, uuids_order_by_time_and_survive_a_clock_set_back);
+	tcase_add_test(tc, least_uuid_of_a_millisecond_parts_it_from_the_one_before);
 	tcase_add_test(tc, uuids_of_another_form_are_refused);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);

@@ -29,6 +29,8 @@ START_TEST(what_is_shown_loads_again_as_the_same)
 			"port: 4000\nlisten: ['::1', 'unix:/run/a b']\ndata_dir: 'a: #b\"'\n"
 			"metrics_namespace: 'null'\nlog: {level: error}\nsocket_mode: 0660\n"
 			"trusted_proxies: 10.0.0.0/8,::1\n"
+			"retention: {days: 7, tenants: [{tenant: b.c, days: 0}, {tenant: d, days: "
+			"9}]}\n"
 			"tokens: [{name: a, tenant: b.c, scopes: 'read,admin', token_file: '%s'}]",
 			home_path("other")));
 	ck_assert_uint_eq(error_count(), 0);

@@ -41,23 +41,45 @@ static void sqlite_exec(const struct test_database *db, const char *sql)
 	sqlite3_close(handle);
 }
 
+static int64_t sqlite_number(const struct test_database *db, const char *sql)
+{
+	sqlite3 *handle;
+	sqlite3_stmt *stmt;
+
+	ck_assert_int_eq(sqlite3_open(db->url + strlen("sqlite://"), &handle), SQLITE_OK);
+	sqlite3_busy_timeout(handle, 10000);
+	ck_assert_msg(sqlite3_prepare_v2(handle, sql, -1, &stmt, NULL) == SQLITE_OK, "%s: %s", sql,
+		sqlite3_errmsg(handle));
+	ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
+	int64_t n = sqlite3_column_int64(stmt, 0);
+	sqlite3_finalize(stmt);
+	sqlite3_close(handle);
+	return n;
+}
+
 const struct test_backend test_sqlite = {
 	.name = "sqlite",
 	.create = sqlite_create,
 	.destroy = sqlite_destroy,
 	.exec = sqlite_exec,
+	.number = sqlite_number,
 };
 
-static void postgres_run(const char *url, const char *sql)
+/* The first column of the first row, where there is one. */
+static int64_t postgres_run(const char *url, const char *sql)
 {
 	PGconn *pg = PQconnectdb(url);
 	PGresult *res = PQexec(pg, sql);
+	int64_t n = 0;
 
 	ck_assert_msg(
 		PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK,
 		"%s: %s", sql, PQerrorMessage(pg));
+	if (PQntuples(res) > 0)
+		n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 	PQclear(res);
 	PQfinish(pg);
+	return n;
 }
 
 /* The administrator's connection string with another database in it, as a keyword string. */
@@ -100,11 +122,17 @@ static void postgres_exec(const struct test_database *db, const char *sql)
 	postgres_run(db->url, sql);
 }
 
+static int64_t postgres_number(const struct test_database *db, const char *sql)
+{
+	return postgres_run(db->url, sql);
+}
+
 const struct test_backend test_postgres = {
 	.name = "postgres",
 	.create = postgres_create,
 	.destroy = postgres_destroy,
 	.exec = postgres_exec,
+	.number = postgres_number,
 };
 
 /* Quotes, braces, commas, backslashes, a control character and letters of one to four bytes. */

@@ -20,6 +20,8 @@ struct test_backend {
 	void (*destroy)(struct test_database *db);
 	/* SQL commands on it, past any store. */
 	void (*exec)(const struct test_database *db, const char *sql);
+	/* The first column of a query's only row. */
+	int64_t (*number)(const struct test_database *db, const char *sql);
 };
 
 extern const struct test_backend test_sqlite;

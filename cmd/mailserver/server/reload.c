@@ -2,6 +2,7 @@
 #include "cmd/mailserver/server/reload.h"
 #include "cmd/mailserver/server/notify.h"
 #include "cmd/mailserver/server/policy.h"
+#include "cmd/mailserver/server/upkeep.h"
 #include "cmd/mailserver/server/worker.h"
 #include "lib/log.h"
 
@@ -23,6 +24,9 @@ static const char *const reloadable[] = {
 	"limits.global_per_minute",
 	"limits.in_flight_messages",
 	"limits.in_flight_bytes",
+	"retention.days",
+	"retention.tenants",
+	"retention.dedup_days",
 	"tls.cert_file",
 	"tls.key_file",
 	"log.level",
@@ -76,6 +80,7 @@ static bool adopt(struct server *s, const struct config *config)
 		return false;
 	}
 	server_setup_log(config);
+	upkeep_reload(s->upkeep, config);
 	atomic_store(&s->in_flight.max_messages, config->limits.in_flight_messages);
 	atomic_store(&s->in_flight.max_bytes, config->limits.in_flight_bytes);
 	while (sem_trywait(&s->reloaded) == 0)

@@ -22,7 +22,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PROGRESS_S = 5, MIGRATE_RETRY_S = 2, MAX_LOST_PARSE_THREADS = 8 };
+enum {
+	PROGRESS_S = 5,
+	MIGRATE_RETRY_S = 2,
+	MAX_LOST_PARSE_THREADS = 8,
+};
 
 static void on_storage_log(void *data, enum storage_log_level level, const char *message)
 {
@@ -49,6 +53,24 @@ struct storage_settings server_storage_settings(const struct config *config)
 		.queue_messages = config->storage.queue_messages,
 		.queue_bytes = config->storage.queue_bytes,
 		.log = on_storage_log,
+	};
+}
+
+struct storage_retention server_retention(const struct config *config, struct arena *arena)
+{
+	const struct config_retention *r = &config->retention;
+	struct storage_tenant_retention *tenants = arena_alloc(
+		arena, r->tenants_count * sizeof(*tenants));
+
+	for (unsigned i = 0; i < r->tenants_count; i++) {
+		tenants[i].tenant = arena_strdup(arena, r->tenants[i].tenant);
+		tenants[i].days = r->tenants[i].days;
+	}
+	return (struct storage_retention){
+		.days = r->days,
+		.tenants = tenants,
+		.tenant_count = r->tenants_count,
+		.key_days = r->dedup_days,
 	};
 }
 
@@ -296,6 +318,7 @@ static void leave(struct server *s, const sigset_t *signals)
 	int64_t until_us = monotonic_us() + (int64_t)s->config->drain_delay * 1000000;
 
 	atomic_store(&s->drain_phase, DRAIN_LEAVING);
+	upkeep_leave(s->upkeep);
 	if (s->config->drain_delay > 0)
 		log_say(LOG_INFO, "not ready any more; draining begins in %u s",
 			s->config->drain_delay);
@@ -333,6 +356,20 @@ static bool drain(struct server *s, const sigset_t *signals)
 	return true;
 }
 
+static void start_upkeep(struct server *s)
+{
+	struct upkeep_settings set = {
+		.storage = s->storage,
+		.migrate = s->config->storage.migrate,
+		.purged = s->metrics != NULL ? count_purged : NULL,
+		.purged_data = s->metrics,
+	};
+
+	s->upkeep = upkeep_start(&set, s->config);
+	if (s->upkeep == NULL)
+		log_say(LOG_ERROR, "no thread could be started for the database's upkeep");
+}
+
 /* Until the first signal, or until the database turns out to be unusable. */
 static void serve(struct server *s, const sigset_t *signals, bool migrated, bool *give_up_r)
 {
@@ -342,8 +379,9 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 		s->worker_count, storage_backend(s->workers[0].storage));
 
 	notify_ready();
-	if (s->config->storage.migrate)
-		s->upkeep = upkeep_start(&s->storage);
+	start_upkeep(s);
+	if (migrated)
+		upkeep_wake(s->upkeep);
 
 	for (int signal = 0; !is_end(signal) && !*give_up_r;) {
 		int64_t retry_us = monotonic_us() + MIGRATE_RETRY_S * 1000000;
@@ -353,6 +391,8 @@ static void serve(struct server *s, const sigset_t *signals, bool migrated, bool
 			upkeep_wake(s->upkeep);
 		} else if (signal == 0) {
 			migrated = migrate(s, give_up_r);
+			if (migrated)
+				upkeep_wake(s->upkeep);
 		}
 	}
 	notify_stopping();

@@ -12,6 +12,7 @@
 #include "cmd/mailserver/server/limits.h"
 #include "cmd/mailserver/server/listen.h"
 #include "cmd/mailserver/server/watchdog.h"
+#include "lib/arena.h"
 #include "lib/config/config.h"
 #include "lib/parse_pool.h"
 #include "storage/storage.h"
@@ -44,8 +45,8 @@ struct server {
 	atomic_uint running_workers; /* a worker that leaves its loop wakes the main thread */
 	pthread_t main_thread;
 	struct watchdog watchdog;
-	struct upkeep *upkeep; /* NULL: storage.migrate is off */
-	sem_t reloaded;        /* posted by each worker when it has taken what a reload gave it */
+	struct upkeep *upkeep;
+	sem_t reloaded; /* posted by each worker when it has taken what a reload gave it */
 };
 
 /* Runs until drained. The process' exit code: 0 when all in flight was finished, 1 when the start
@@ -57,6 +58,9 @@ void server_setup_log(const struct config *config);
 
 /* What the configuration says about the database; borrows the configuration's strings. */
 struct storage_settings server_storage_settings(const struct config *config);
+
+/* What it says about how long mail is kept; a copy that lives as long as the arena. */
+struct storage_retention server_retention(const struct config *config, struct arena *arena);
 
 /* Sum over the workers, for GoMail's /metrics. Any thread. */
 struct server_counts {

@@ -60,6 +60,7 @@ struct server_metrics {
 	const struct metric *email_size, *stage_duration, *parsed;
 	const struct metric *operations, *operation_duration;
 	const struct metric *batch, *queue_depth, *connections, *circuit;
+	const struct metric *purged_messages, *purged_keys;
 	const struct metric *shutdowns, *shutdown_duration;
 	const struct metric *cache_requests;
 	const struct metric *build_info;
@@ -146,6 +147,22 @@ static void declare_storage(struct server_metrics *m)
 				});
 }
 
+static void declare_upkeep(struct server_metrics *m)
+{
+	m->purged_messages = declare(
+		m, (struct metric_info){
+			   .name = "storage_purged_messages_total",
+			   .help = "Messages that were deleted because they were past their time.",
+			   .type = METRIC_COUNTER,
+		   });
+	m->purged_keys = declare(m, (struct metric_info){
+					    .name = "storage_purged_keys_total",
+					    .help = "Keys that retries were known by, deleted "
+						    "because they were past their time.",
+					    .type = METRIC_COUNTER,
+				    });
+}
+
 static void declare_server(struct server_metrics *m)
 {
 	m->active_requests = declare(m, (struct metric_info){
@@ -200,6 +217,7 @@ struct server_metrics *server_metrics_new(const char *namespace, const char *sto
 	http_metrics_init(&m->http, m->registry, routes);
 	declare_emails(m);
 	declare_storage(m);
+	declare_upkeep(m);
 	declare_server(m);
 	process_metrics_declare(&m->process, m->registry);
 	m->of_main = metrics_shard_new(m->registry, METRICS_OWNED);
@@ -299,6 +317,14 @@ void count_batch(void *data, unsigned messages)
 	const struct server_metrics *m = data;
 
 	metric_observe(m->of_drivers, m->batch, 0, messages);
+}
+
+void count_purged(void *data, const struct storage_purged *purged)
+{
+	const struct server_metrics *m = data;
+
+	metric_add(m->of_drivers, m->purged_messages, 0, purged->messages);
+	metric_add(m->of_drivers, m->purged_keys, 0, purged->keys);
 }
 
 void count_shutdown(struct server_metrics *m, enum shutdown_type type)

@@ -40,6 +40,9 @@ void count_limiter(struct worker *w);
 /* `committed` of the storage settings: any thread; `data` is a struct server_metrics. */
 void count_batch(void *data, unsigned messages);
 
+/* `purged` of the upkeep's settings: any thread; `data` is a struct server_metrics. */
+void count_purged(void *data, const struct storage_purged *purged);
+
 /* On the main thread; `metrics` may be NULL. */
 enum shutdown_type { SHUTDOWN_GRACEFUL, SHUTDOWN_FORCED };
 void count_shutdown(struct server_metrics *metrics, enum shutdown_type type);

@@ -1,23 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /* upkeep.h - what the database needs done now and then, on a thread of its own: its schema brought
- * up to date, which includes partitions for the mail to come
+ * up to date, which includes partitions for the mail to come, and old mail deleted
  *
- * About an hour apart, when SIGHUP asks for it, and never in step with other instances. The server does it once by itself before it
- * starts the thread. */
+ * A turn comes when it is asked for, about an hour after the last one, and about a minute after one
+ * that failed; never in step with other instances. What fails again and again is logged once.
+ *
+ * Threads    The main thread calls. */
 #ifndef CMD_MAILSERVER_SERVER_UPKEEP_H
 #define CMD_MAILSERVER_SERVER_UPKEEP_H
 
+#include "lib/config/config.h"
 #include "storage/storage.h"
 
 struct upkeep;
 
-/* Borrows the settings. NULL when no thread could be started. */
-struct upkeep *upkeep_start(const struct storage_settings *set);
-/* Has a turn now. Accepts NULL. */
+struct upkeep_settings {
+	struct storage_settings storage;
+	bool migrate; /* of the second turn on: the server does it once by itself, before it serves */
+	uint32_t period_ms, retry_ms; /* 0: an hour, and a minute */
+	/* On the upkeep's thread, with what a turn deleted; may be NULL. */
+	void (*purged)(void *purged_data, const struct storage_purged *purged);
+	void *purged_data;
+};
+
+/* The first turn comes when it is asked for. NULL when no thread could be started. */
+struct upkeep *upkeep_start(const struct upkeep_settings *set, const struct config *config);
+
+/* These accept NULL. */
+
+/* Has a turn now. */
 void upkeep_wake(struct upkeep *upkeep);
-/* Does not wait for a turn under way, which a database may keep for long: true when there was none
- * and all is freed. Otherwise the thread is left to itself, and the process has to be ended without
- * taking anything down that it uses. Accepts a pointer to NULL. */
+/* Mail is kept from now on as this configuration says, of which it takes a copy; a turn under way
+ * ends early. */
+void upkeep_reload(struct upkeep *upkeep, const struct config *config);
+/* No turn begins any more, and one under way ends as soon as it can. */
+void upkeep_leave(struct upkeep *upkeep);
+
+/* Waits a moment for that. True when all is freed. Otherwise the database keeps the thread waiting:
+ * it is left to itself, and the process has to be ended without taking anything down that it uses.
+ * Accepts a pointer to NULL. */
 bool upkeep_stop(struct upkeep **upkeep);
 
 #endif

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* purge.h - the driver's storage_purge() */
+#ifndef STORAGE_POSTGRES_PURGE_H
+#define STORAGE_POSTGRES_PURGE_H
+
+#include "storage/storage.h"
+
+enum storage_result pg_purge(const struct storage_settings *set,
+	const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
+	struct storage_purged *purged_r, char **error_r);
+
+#endif
