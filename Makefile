@@ -10,7 +10,7 @@ PY      := /usr/bin/python3
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
 	libsqlite3-dev libssl-dev libsystemd-dev libjansson-dev libyaml-dev libvalijson-dev \
-	nlohmann-json3-dev libhiredis-dev curl sqlite3
+	nlohmann-json3-dev libhiredis-dev libcurl4-openssl-dev curl sqlite3
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
 	python3-psycopg2 python3-yaml swaks libnss-wrapper libdb5.3 libicu72 libnsl2 libsasl2-2 \
@@ -40,7 +40,7 @@ CXXFLAGS := -std=c++17 $(WARN) $(HARDEN) $(OPT_$(V))
 LDFLAGS  := -pie -pthread $(filter -fsanitize%,$(OPT_$(V))) -Wl,-z,relro,-z,now
 
 LIB_SRC  := $(wildcard lib/*.c lib/*/*.c lib/*/*.cc storage/*.c storage/*/*.c middleware/*.c \
-	cmd/mailserver/server/*.c)
+	cmd/mailserver/*/*.c)
 CMD_SRC  := $(wildcard cmd/mailserver/*.c)
 UNIT_SRC := $(wildcard tests/unit/check_*.c)
 HELP_SRC := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
@@ -53,7 +53,16 @@ C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
 
-$(B)/bin/mailserver: $(call objs,$(CMD_SRC)) $(B)/libmailserver.a
+# The front is what people call; it holds `deliver`, and needs next to no library for it.
+FULL     := $(B)/libexec/mailserver/mailserver
+FRONT_SRC := cmd/front/main.c cmd/mailserver/deliver.c cmd/mailserver/help.c
+
+$(B)/bin/mailserver: $(call objs,$(FRONT_SRC)) $(B)/libmailserver.a $(FULL)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $(filter-out $(FULL),$^) -l:libjansson.a
+
+$(FULL): $(call objs,$(CMD_SRC)) $(B)/libmailserver.a
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) -lm
@@ -151,6 +160,7 @@ format: ## clang-format in place
 
 install: all ## DESTDIR and PREFIX are obeyed
 	install -Dm755 $(B)/bin/mailserver $(DESTDIR)$(PREFIX)/bin/mailserver
+	install -Dm755 $(FULL) $(DESTDIR)$(PREFIX)/libexec/mailserver/mailserver
 	install -Dm644 configs/mailserver.yaml $(DESTDIR)$(PREFIX)/share/mailserver/mailserver.yaml
 	install -Dm644 schemas/config.schema.json $(DESTDIR)$(PREFIX)/share/mailserver/config.schema.json
 

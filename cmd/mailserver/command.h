@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 int cmd_server(int argc, char **argv);
+int cmd_deliver(int argc, char **argv); /* its exit codes are its own: deliver/outcome.h */
 int cmd_validate(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
@@ -14,5 +15,6 @@ int cmd_config(int argc, char **argv);
 
 /* `--help` and `--version` as any of the arguments: prints and answers true. */
 bool command_asks_help(int argc, char **argv, const char *usage);
+void command_print_version(void);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/command.h"
-#include "lib/version.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +10,7 @@ static const struct command {
 	const char *summary;
 } commands[] = {
 	{ "server", cmd_server, "accept mail over HTTP, in the foreground" },
+	{ "deliver", cmd_deliver, "hand one message to the server, from an MTA's pipe" },
 	{ "validate", cmd_validate,
 		"check a configuration and say everything that is wrong with it" },
 	{ "migrate", cmd_migrate, "bring the database's schema up to date" },
@@ -21,32 +21,12 @@ static const struct command {
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
-static void print_version(void)
-{
-	printf("mailserver %s (%s)\n", mailserver_version, mailserver_commit);
-}
-
 static void print_usage(FILE *out)
 {
 	fputs("usage: mailserver COMMAND [OPTION]...\n\ncommands:\n", out);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
 	fputs("\n`mailserver COMMAND --help` says more; --version tells the version.\n", out);
-}
-
-bool command_asks_help(int argc, char **argv, const char *usage)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			fputs(usage, stdout);
-			return true;
-		}
-		if (strcmp(argv[i], "--version") == 0) {
-			print_version();
-			return true;
-		}
-	}
-	return false;
 }
 
 int main(int argc, char **argv)
@@ -61,7 +41,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (strcmp(argv[1], "--version") == 0) {
-		print_version();
+		command_print_version();
 		return 0;
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
