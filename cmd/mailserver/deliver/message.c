@@ -133,22 +133,43 @@ static bool read_pipe(struct message *m, int fd, const char *folder, int64_t dea
 	}
 }
 
+/* The process that wrote the message, and the one above it: a shell may stand between the MTA and us.
+ * 0 for what is not known. */
+static void read_parents(pid_t parents_r[2])
+{
+	char path[64], line[128];
+	int pid;
+
+	parents_r[0] = getppid();
+	parents_r[1] = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)parents_r[0]);
+	FILE *status = fopen(path, "re");
+	if (status == NULL)
+		return;
+	while (fgets(line, sizeof(line), status) != NULL)
+		if (sscanf(line, "PPid: %d", &pid) == 1)
+			parents_r[1] = pid;
+	fclose(status);
+}
+
 bool message_read(struct message *m, int fd, const char *folder, int64_t deadline_ms, char *error_r,
 	size_t error_size)
 {
-	pid_t parent = getppid();
+	pid_t before[2], after[2];
 	off_t offset = lseek(fd, 0, SEEK_CUR);
 
 	if (offset >= 0 && message_of_file(m, fd, (uint64_t)offset))
 		return true;
 	*m = (struct message){ .fd = -1 };
+	read_parents(before);
 	if (!read_pipe(m, fd, folder, deadline_ms, error_r, error_size))
 		return false;
 	if (m->fd >= 0) {
 		free(m->memory);
 		m->memory = NULL;
 	}
-	if (getppid() != parent) {
+	read_parents(after);
+	if (before[0] != after[0] || before[1] != after[1]) {
 		snprintf(error_r, error_size,
 			"the program that sent the message has died; the message may not be whole");
 		return false;
