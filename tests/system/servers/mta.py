@@ -94,20 +94,45 @@ class Mta(Program):
         """Messages that it made itself, to tell a sender."""
         return [mail for mail in self.queue() if mail.sender == "" and mail.made_here]
 
-    def processes(self, program):
-        """Pids of its clients: those whose first argument is that, and which name its token."""
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = path.read_bytes().decode(errors="replace").split("\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if words[0] == program and str(self.token) in words:
-                yield int(path.parent.name)
+    def clients(self):
+        """Pids of those that run, the shell that starts them left out."""
+        for pid, words in processes():
+            if str(self.program) in words[:2] and str(self.token) in words:
+                yield pid
 
-    def kill_client(self, program):
-        """Only one of ours, and there is one."""
-        (pid,) = wait_for(lambda: list(self.processes(program)), f"{program} to run")
+    def command_lines(self):
+        """Of all that runs for a delivery, and of its children."""
+        ours = {pid for pid, words in processes() if any(str(self.folder) in w for w in words)}
+        for pid, words in processes():
+            if pid in ours or parent_of(pid) in ours:
+                yield " ".join(words)
+
+    def kill_client(self):
+        """The only one that runs."""
+        (pid,) = wait_for(lambda: list(self.clients()), "a client to run")
         os.kill(pid, signal.SIGKILL)
+
+    def kill_shell(self):
+        """That the only client was started by."""
+        (pid,) = wait_for(lambda: list(self.clients()), "a client to run")
+        os.kill(parent_of(pid), signal.SIGKILL)
+
+
+def processes():
+    """Pids, and the words of their command lines."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield int(path.parent.name), path.read_bytes().decode(errors="replace").split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+def parent_of(pid):
+    try:
+        return int(re.search(r"^PPid:\s*(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(),
+                             re.MULTILINE)[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def check(answer):
