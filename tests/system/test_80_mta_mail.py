@@ -135,6 +135,12 @@ def test_20_megabytes(site):
     assert body_of(kept["raw"]) == raw.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n")
 
 
+def test_too_large_for_the_server(site):
+    """The MTA refuses it while the sender is there."""
+    with pytest.raises(AssertionError, match="552"):
+        site.mta.send(message(), options=[f"SIZE={25 * 1024 * 1024}"])
+
+
 @pytest.mark.parametrize("body", [
     b"x" * 998 + b"\r\n" + b"y" * 998 + b"\r\n",
     b"From the beginning\r\n\r\nFrom alice Thu Jan  1 00:00:00 1970\r\n>From\r\n",

@@ -138,11 +138,11 @@ class Exim(Mta):
 
     def bounced(self):
         """Lines of its log about mail that it gave up."""
-        return [line for line in self.log().splitlines()
+        return [line for line in self.recent_log()
                 if re.search(r"^\S+ \S+ \S+ (\*\* |<= <> R=)", line)]
 
     def deferrals(self, queue_id):
-        return [line for line in self.log().splitlines() if f" {queue_id} == " in line]
+        return [line for line in self.recent_log() if f" {queue_id} == " in line]
 
     def _run(self, *arguments):
         done = subprocess.run([*self.command, *arguments], env=self.env, check=False,

@@ -39,6 +39,7 @@ class Mta(Program):
         self.changes = {SAMPLE_CLIENT: self._install_client(), SAMPLE_URL: url,
                         SAMPLE_TOKEN: str(self.token), SAMPLE_TIMEOUT: f"--timeout {timeout_s}"}
         self.set_token(TOKEN)
+        self.begun_at = 0
 
     def _install_client(self):
         """Where `owner` may start it, whoever may look into the source tree; as in a sample."""
@@ -87,8 +88,19 @@ class Mta(Program):
 
     # ---- what belongs to it ----
 
+    def begin(self):
+        """A new test: what the log says so far is of no interest to it."""
+        self.clear()
+        self.begun_at = len(self.log())
+
+    def recent_log(self):
+        return self.log()[self.begun_at:].splitlines()
+
     def ids(self):
         return {mail.id for mail in self.queue()}
+
+    def log_of(self, queue_id):
+        return "\n".join(line for line in self.recent_log() if f" {queue_id}" in line)
 
     def bounces(self):
         """Messages that it made itself, to tell a sender."""
@@ -108,14 +120,16 @@ class Mta(Program):
                 yield " ".join(words)
 
     def kill_client(self):
-        """The only one that runs."""
-        (pid,) = wait_for(lambda: list(self.clients()), "a client to run")
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self._only_client(), signal.SIGKILL)
 
-    def kill_shell(self):
-        """That the only client was started by."""
+    def kill_client_and_shell(self):
+        client = self._only_client()
+        os.kill(parent_of(client), signal.SIGKILL)
+        os.kill(client, signal.SIGKILL)
+
+    def _only_client(self):
         (pid,) = wait_for(lambda: list(self.clients()), "a client to run")
-        os.kill(parent_of(pid), signal.SIGKILL)
+        return pid
 
 
 def processes():

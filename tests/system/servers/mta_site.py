@@ -44,7 +44,7 @@ class MtaSite:
         self.relay.cut()
         if self.relay.listener is None:
             self.relay.accept()
-        self.mta.clear()
+        self.mta.begin()
 
     # ---- what a test waits for ----
 
@@ -57,11 +57,11 @@ class MtaSite:
         assert len(ids) == count, f"{len(ids)} messages are kept, not {count}"
         return {e["envelope"]["queue_id"]: e for e in map(self.read, ids)}
 
-    def await_deferral(self, queue_id, after=0):
-        """Until it is tried, in vain; what the log says."""
-        wait_for(lambda: len(self.mta.deferrals(queue_id)) > after,
+    def await_deferral(self, queue_id):
+        """Until it was tried in vain; what the log says of it."""
+        wait_for(lambda: self.mta.deferrals(queue_id),
                  f"{queue_id} to be deferred; {self.mta.log()[-3000:]}", 60)
-        return self.mta.deferrals(queue_id)[-1]
+        return self.mta.log_of(queue_id)
 
     def kept_ids(self):
         return kept_ids(self.server.storage_url)

@@ -48,6 +48,7 @@ MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
 127.0.0.1:{hold_port} inet n - n - - smtpd
   -o {{ smtpd_client_restrictions = check_client_access static:HOLD }}
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -143,12 +144,12 @@ class Postfix(Mta):
 
     def bounced(self):
         """Lines of its log about mail that it gave up."""
-        return [line for line in self.log().splitlines()
+        return [line for line in self.recent_log()
                 if "status=bounced" in line or "status=expired" in line
                 or "non-delivery notification" in line]
 
     def deferrals(self, queue_id):
-        return [line for line in self.log().splitlines()
+        return [line for line in self.recent_log()
                 if f" {queue_id}: to=" in line and "status=deferred" in line]
 
     def _run(self, program, *arguments):
