@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/deliver/message.h"
+#include "cmd/mailserver/deliver/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,32 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-short wait_for_fd(int fd, short events, int64_t deadline_ms)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-
-	for (;;) {
-		int64_t left_ms = deadline_ms - clock_ms();
-		if (left_ms <= 0)
-			return 0;
-		int n = poll(&p, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
-		if (n > 0)
-			return p.revents;
-		if (n < 0 && errno != EINTR)
-			return 0;
-	}
-}
 
 bool message_of_file(struct message *m, int fd, uint64_t offset)
 {
@@ -47,20 +23,6 @@ bool message_of_file(struct message *m, int fd, uint64_t offset)
 		.base = offset,
 		.size = (uint64_t)status.st_size > offset ? (uint64_t)status.st_size - offset : 0,
 	};
-	return true;
-}
-
-static bool write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
 	return true;
 }
 
