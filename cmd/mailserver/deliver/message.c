@@ -26,6 +26,8 @@ bool message_of_file(struct message *m, int fd, uint64_t offset)
 	return true;
 }
 
+enum { PF_EXITING = 0x4 };
+
 static int open_temporary(const char *folder)
 {
 	char path[PATH_MAX];
@@ -95,6 +97,29 @@ static bool read_pipe(struct message *m, int fd, const char *folder, int64_t dea
 	}
 }
 
+/* Whether the process is there and not about to end. A process that dies closes its end of the pipe
+ * before its children are given to another parent; but it has the kernel's mark by then (PF_EXITING,
+ * in the ninth field of proc(5)'s stat). */
+static bool is_alive(pid_t parent)
+{
+	char path[64], text[512];
+	unsigned flags = 0;
+
+	if (getppid() != parent)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)parent);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	/* The second field is a name that may hold anything. */
+	const char *rest = strrchr(text, ')');
+	if (rest != NULL)
+		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
+	return (flags & PF_EXITING) == 0;
+}
+
 bool message_read(struct message *m, int fd, const char *folder, int64_t deadline_ms, char *error_r,
 	size_t error_size)
 {
@@ -110,7 +135,7 @@ bool message_read(struct message *m, int fd, const char *folder, int64_t deadlin
 		free(m->memory);
 		m->memory = NULL;
 	}
-	if (getppid() != parent) {
+	if (!is_alive(parent)) {
 		snprintf(error_r, error_size,
 			"the program that sent the message has died; the message may not be whole");
 		return false;
