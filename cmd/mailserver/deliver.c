@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/command.h"
+#include "cmd/mailserver/deliver/io.h"
 #include "cmd/mailserver/deliver/options.h"
 #include "cmd/mailserver/deliver/spool.h"
 #include "lib/version.h"

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from servers import faults  # noqa: E402
+from servers.authority import Authority  # noqa: E402
 from servers.mailserver import Mailserver  # noqa: E402
 from servers.postgres import Postgres  # noqa: E402
 
@@ -67,3 +68,13 @@ def server(launch, storage_url):
 @pytest.fixture
 def sqlite_server(launch):
     return launch()
+
+
+@pytest.fixture(name="authority", scope="session")
+def authority_fixture(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(name="tls", scope="session")
+def tls_fixture(authority):
+    return authority.issue("first")

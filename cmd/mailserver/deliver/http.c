@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/deliver/http.h"
+#include "cmd/mailserver/deliver/io.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -29,7 +29,7 @@ struct http_post {
 	struct slice headers; /* "Name: value\r\n" each */
 	const struct message *message;
 	int64_t deadline_ms; /* of clock_ms() */
-	char error[256];     /* out, unless answered: one line */
+	char error[512];     /* out, unless answered: one line */
 };
 
 enum http_result {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/deliver/message.h"
+#include "cmd/mailserver/deliver/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,32 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-int64_t clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-short wait_for_fd(int fd, short events, int64_t deadline_ms)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-
-	for (;;) {
-		int64_t left_ms = deadline_ms - clock_ms();
-		if (left_ms <= 0)
-			return 0;
-		int n = poll(&p, 1, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
-		if (n > 0)
-			return p.revents;
-		if (n < 0 && errno != EINTR)
-			return 0;
-	}
-}
 
 bool message_of_file(struct message *m, int fd, uint64_t offset)
 {
@@ -50,19 +26,7 @@ bool message_of_file(struct message *m, int fd, uint64_t offset)
 	return true;
 }
 
-static bool write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
+enum { PF_EXITING = 0x4 };
 
 static int open_temporary(const char *folder)
 {
@@ -133,43 +97,71 @@ static bool read_pipe(struct message *m, int fd, const char *folder, int64_t dea
 	}
 }
 
-/* The process that wrote the message, and the one above it: a shell may stand between the MTA and us.
- * 0 for what is not known. */
-static void read_parents(pid_t parents_r[2])
+/* Of another process, as proc(5) tells it in `stat`; false, and nothing known, when it does not. */
+static bool read_stat(pid_t pid, pid_t *parent_r, unsigned *flags_r)
 {
-	char path[64], line[128];
-	int pid;
+	char path[64], text[512];
+	int parent;
 
-	parents_r[0] = getppid();
-	parents_r[1] = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)parents_r[0]);
-	FILE *status = fopen(path, "re");
-	if (status == NULL)
-		return;
-	while (fgets(line, sizeof(line), status) != NULL)
-		if (sscanf(line, "PPid: %d", &pid) == 1)
-			parents_r[1] = pid;
-	fclose(status);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	/* The second field is a name that may hold anything. */
+	const char *rest = strrchr(text, ')');
+	if (rest == NULL || sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %u", &parent, flags_r) != 2)
+		return false;
+	*parent_r = parent;
+	return true;
+}
+
+/* The process that wrote the message, or a shell that it started and that started us; and the one
+ * above that, or 0. */
+struct writers {
+	pid_t parent, above;
+};
+
+static struct writers find_writers(void)
+{
+	struct writers w = { .parent = getppid() };
+	unsigned flags;
+
+	read_stat(w.parent, &w.above, &flags);
+	return w;
+}
+
+/* Whether they are there and not about to end. A process that dies closes its end of the pipe before
+ * its children are given to another parent; but it has the kernel's mark by then. */
+static bool are_alive(struct writers before)
+{
+	struct writers now = find_writers();
+	unsigned flags = 0, flags_above = 0;
+	pid_t ignored;
+
+	read_stat(now.parent, &ignored, &flags);
+	read_stat(now.above, &ignored, &flags_above);
+	return now.parent == before.parent && now.above == before.above &&
+	       ((flags | flags_above) & PF_EXITING) == 0;
 }
 
 bool message_read(struct message *m, int fd, const char *folder, int64_t deadline_ms, char *error_r,
 	size_t error_size)
 {
-	pid_t before[2], after[2];
+	struct writers writers = find_writers();
 	off_t offset = lseek(fd, 0, SEEK_CUR);
 
 	if (offset >= 0 && message_of_file(m, fd, (uint64_t)offset))
 		return true;
 	*m = (struct message){ .fd = -1 };
-	read_parents(before);
 	if (!read_pipe(m, fd, folder, deadline_ms, error_r, error_size))
 		return false;
 	if (m->fd >= 0) {
 		free(m->memory);
 		m->memory = NULL;
 	}
-	read_parents(after);
-	if (before[0] != after[0] || before[1] != after[1]) {
+	if (!are_alive(writers)) {
 		snprintf(error_r, error_size,
 			"the program that sent the message has died; the message may not be whole");
 		return false;

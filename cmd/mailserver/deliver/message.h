@@ -37,9 +37,4 @@ void message_close(struct message *m);
 /* Up to `len` bytes from `offset`: how many; 0 at the end; -1 with errno. */
 ssize_t message_read_at(const struct message *m, uint64_t offset, void *p, size_t len);
 
-/* Milliseconds on a clock that is never put right. */
-int64_t clock_ms(void);
-/* Waits for `events` of poll(2) until `deadline_ms`: those that came, 0 when none did in time. */
-short wait_for_fd(int fd, short events, int64_t deadline_ms);
-
 #endif

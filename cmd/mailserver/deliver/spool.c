@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/deliver/spool.h"
+#include "cmd/mailserver/deliver/io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,20 +49,6 @@ static bool count_bytes(int folder_fd, uint64_t *bytes_r)
 			bytes += (uint64_t)status.st_size;
 	closedir(dir);
 	*bytes_r = bytes;
-	return true;
-}
-
-static bool write_all(int fd, const char *p, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = write(fd, p, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		len -= (size_t)n;
-	}
 	return true;
 }
 
