@@ -48,7 +48,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench bench-costs lint format install clean
+.PHONY: all help deps run test unit system torture bench bench-costs bench-mta lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -147,6 +147,12 @@ bench-costs: ## what the choices in Postgres' schema cost
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
 	@$(MAKE) --no-print-directory -s V=release $(BENCH_BIN)
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/costs.py $(OPTIONS)
+
+bench-mta: ## messages a second through Postfix, with `mailserver deliver` and with curl; needs root
+	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS) $(TEST_DEPS)
+	@sh tests/deps.sh --unpack build/mta $(MTAS)
+	@$(MAKE) --no-print-directory -s V=release all
+	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/mta.py $(OPTIONS)
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

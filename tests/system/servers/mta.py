@@ -19,6 +19,7 @@ CLIENTS = ("deliver", "curl")
 # What the samples of configs/ say, and a test says otherwise.
 SAMPLE_CLIENT = "/usr/local/bin/mailserver deliver"
 SAMPLE_URL = "http://127.0.0.1:3000/mail/inbound"
+PATH = SAMPLE_URL.partition(":3000")[2]
 SAMPLE_TOKEN = "/etc/mailserver/token"
 SAMPLE_TIMEOUT = "--timeout 240"
 SENDER = "alice@example.org"
@@ -46,7 +47,10 @@ class Mta(Program):
         source = BINARY if self.client == "deliver" else CONFIGS / "curl/mailserver-curl"
         self.program = pathlib.Path(shutil.copy(source, self.folder))
         self.program.chmod(0o755)
-        return f"{self.program} deliver" if self.client == "deliver" else str(self.program)
+        return " ".join(self.command_of_client())
+
+    def command_of_client(self):
+        return [str(self.program), *(["deliver"] if self.client == "deliver" else [])]
 
     def set_token(self, text):
         self.token.write_text(text + "\n")

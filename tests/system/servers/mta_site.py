@@ -6,13 +6,12 @@ import pytest
 
 from servers.exim import Exim
 from servers.ledger import kept_ids
-from servers.mta import SAMPLE_URL
+from servers.mta import PATH
 from servers.postfix import Postfix
 from servers.relay import Relay
 from servers.waiting import wait_for
 
 KINDS = {"postfix": Postfix, "exim": Exim}
-PATH = SAMPLE_URL.partition(":3000")[2]
 
 
 class MtaSite:

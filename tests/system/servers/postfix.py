@@ -8,7 +8,7 @@ import pwd
 import subprocess
 from typing import NamedTuple
 
-from servers.mta import SAMPLE_TOKEN, UNPACKED, Mta  # noqa: F401
+from servers.mta import UNPACKED, Mta
 from servers.sample import fill_in
 from servers.waiting import free_port, wait_for
 
@@ -39,6 +39,8 @@ default_database_type = texthash
 recipient_delimiter = +
 # Nothing leaves the machine, and a bounce stays where a test can look at it.
 default_transport = retry:4.3.0 kept here
+transport_maps = inline:{{ discard.example.com=discard }}
+relay_domains = discard.example.com
 # A second attempt is made when it is asked for.
 minimal_backoff_time = 1000s
 queue_run_delay = 1000s
@@ -60,6 +62,7 @@ proxymap unix - - n - - proxymap
 showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
+discard unix - - n - - discard
 anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 """
