@@ -25,12 +25,13 @@ from bench import POSTGRES_SETTINGS
 from report import Spread
 
 SIZE, SESSIONS = 4096, 10
+NAMES = {"deliver": "mailserver deliver", "curl": "curl", "nothing": "Postfix alone, to discard"}
 ALONE = 200  # starts of each program
 
 
 class Throughput:
-    def __init__(self, options, server, count_rows):
-        self.options, self.server, self.count_rows = options, server, count_rows
+    def __init__(self, options, count_rows):
+        self.options, self.count_rows = options, count_rows
 
     def kept(self, mta):
         """Messages a second, until the last one is in the database."""
@@ -81,22 +82,21 @@ def measure(options, postgres, server):
         return postgres.psql("select count(*) from messages", database=database)[0][0]
 
     url = server.url(PATH)
-    throughput = Throughput(options, server, count_rows)
+    throughput = Throughput(options, count_rows)
     with contextlib.ExitStack() as stack:
         mtas = {client: stack.enter_context(Postfix(url, client)) for client in CLIENTS}
-        rates = {client: [] for client in (*CLIENTS, "nothing")}
+        rates = {name: [] for name in NAMES}
         for _ in range(options.rounds):
             for client, mta in mtas.items():
                 rates[client].append(throughput.kept(mta))
             rates["nothing"].append(throughput.dropped(mtas["deliver"]))
         alone = {client: start_to_exit_ms(mta, url) for client, mta in mtas.items()}
     print("messages a second through Postfix, median (least–most)")
-    row("mailserver deliver", rates["deliver"])
-    row("curl", rates["curl"])
-    row("Postfix alone, to discard", rates["nothing"])
+    for client, name in NAMES.items():
+        row(name, rates[client])
     print(f"from start to exit, ms, median of {ALONE}, with the commit in it")
-    for client in CLIENTS:
-        print(f"  {'mailserver deliver' if client == 'deliver' else client:28}{alone[client]:10.1f}")
+    for client in alone:
+        print(f"  {NAMES[client]:28}{alone[client]:10.1f}")
 
 
 def main():

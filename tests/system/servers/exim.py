@@ -49,7 +49,7 @@ begin transports
 
 begin retry
 .include {folder}/retry
-*  *  F,1d,1h
+example.org  *  F,1d,1h
 """
 
 
