@@ -31,8 +31,9 @@ def mta_site_fixture(request):
 
 @pytest.fixture
 def site(mta_site):
+    mta_site.begin()
+    yield mta_site
     mta_site.reset()
-    return mta_site
 
 
 def check_arrives(site, queue_id, recipients=("bob@example.com",), sender=SENDER):

@@ -37,6 +37,10 @@ class MtaSite:
         self.before = set()
         return server
 
+    def begin(self):
+        """A test on a server that others used: what it keeps already is of no interest."""
+        self.before = kept_ids(self.server.storage_url)
+
     def reset(self):
         """For the next test, whatever the last one has left."""
         self.relay.unmute()
@@ -45,24 +49,28 @@ class MtaSite:
         if self.relay.listener is None:
             self.relay.accept()
         self.mta.begin()
-        self.before = kept_ids(self.server.storage_url) if self.server else set()
 
     # ---- what a test waits for ----
 
     def await_kept(self, count=1):
         """Until the queue is empty; the messages in the database, by the ids of the MTA's queue,
         of which there are so many, each once."""
-        wait_for(lambda: len(self.kept_ids()) >= count and not self.mta.queue(),
-                 f"{count} messages to be kept; {self.mta.log()[-3000:]}", 60)
+        self._await(lambda: len(self.kept_ids()) >= count and not self.mta.queue(),
+                    f"{count} messages to be kept")
         ids = self.kept_ids()
         assert len(ids) == count, f"{len(ids)} messages are kept, not {count}"
         return {e["envelope"]["queue_id"]: e for e in map(self.read, ids)}
 
     def await_deferral(self, queue_id):
         """Until it was tried in vain; what the log says of it."""
-        wait_for(lambda: self.mta.deferrals(queue_id),
-                 f"{queue_id} to be deferred; {self.mta.log()[-3000:]}", 60)
+        self._await(lambda: self.mta.deferrals(queue_id), f"{queue_id} to be deferred")
         return self.mta.log_of(queue_id)
+
+    def _await(self, condition, what):
+        try:
+            wait_for(condition, what, 60)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the MTA's log:\n{self.mta.log()[-4000:]}") from None
 
     def kept_ids(self):
         """Of this test."""
