@@ -35,6 +35,10 @@ enum storage_log_level { STORAGE_LOG_ERROR, STORAGE_LOG_WARNING, STORAGE_LOG_INF
 
 struct storage_settings {
 	const char *url; /* sqlite:///absolute/path, postgresql://…, or a libpq keyword string */
+	/* sqlite: a server's addresses, in a text that is the same for the same ones. While one has
+	 * the file open, or brings its schema up to date, those who name others are refused. NULL
+	 * for a program that accepts no mail: it is not refused. */
+	const char *listeners;
 	uint32_t connect_timeout_ms; /* this and statement_timeout_ms: postgres */
 	uint32_t
 		statement_timeout_ms; /* then a sent operation is STORAGE_UNCERTAIN, its link cut */
