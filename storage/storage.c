@@ -99,6 +99,7 @@ void storage_stats(const struct storage *st, struct storage_stats *stats_r)
 void storage_put(struct storage *st, struct storage_put *op)
 {
 	assert(op->message->mime != NULL && op->message->envelope->sender != NULL);
+	op->bare = false;
 	st->driver->put(st, op);
 }
 

@@ -35,6 +35,10 @@ enum storage_log_level { STORAGE_LOG_ERROR, STORAGE_LOG_WARNING, STORAGE_LOG_INF
 
 struct storage_settings {
 	const char *url; /* sqlite:///absolute/path, postgresql://…, or a libpq keyword string */
+	/* sqlite: a server's addresses, in a text that is the same for the same ones. While one has
+	 * the file open, or brings its schema up to date, those who name others are refused. NULL
+	 * for a program that accepts no mail: it is not refused. */
+	const char *listeners;
 	uint32_t connect_timeout_ms; /* this and statement_timeout_ms: postgres */
 	uint32_t
 		statement_timeout_ms; /* then a sent operation is STORAGE_UNCERTAIN, its link cut */
@@ -127,11 +131,16 @@ struct storage_message {
 	const char *headers_json, *addresses_json; /* mime_headers_json(), mime_addresses_json() */
 };
 
+/* A message is kept bare when the database takes it, but not what was derived from it: then that is
+ * empty, its parse status is "failed", and this stands behind its own defects. */
+#define STORAGE_BARE_DEFECT "storage"
+
 struct storage_put {
 	const struct storage_message *message;
 	void (*done)(struct storage_put *op, enum storage_result result); /* any but NOT_FOUND */
 	void *data;                                                       /* the caller's */
 	struct uuid id;  /* out, with OK and DUPLICATE: under which it is kept */
+	bool bare;       /* out, with OK: it is kept without what was derived from it */
 	void *driver[4]; /* the driver's */
 };
 void storage_put(struct storage *st, struct storage_put *op);

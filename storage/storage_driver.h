@@ -20,7 +20,7 @@ struct storage_driver {
 	int (*open)(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 		char **error_r);
 	void (*close)(struct storage *st);
-	void (*put)(struct storage *st, struct storage_put *op);
+	void (*put)(struct storage *st, struct storage_put *op); /* `bare` is false */
 	void (*get)(struct storage *st, struct storage_get *op);
 	void (*raw)(struct storage *st, struct storage_raw *op);
 	void (*ping)(struct storage *st, struct storage_ping *op);

@@ -172,7 +172,8 @@ static void add_message(struct pg_params *p, const struct row *row)
 	pg_rows_int8(p, m->raw.len);
 	pg_rows_bytes(p, (struct slice){ (const char *)m->sha256, sizeof(m->sha256) });
 	pg_rows_text(p, mime_status_name(row->mime->status));
-	add_list(p, row, defects->list, defects->count, row->arena != NULL ? "storage" : NULL);
+	add_list(p, row, defects->list, defects->count,
+		row->arena != NULL ? STORAGE_BARE_DEFECT : NULL);
 	pg_rows_text(p, clean(row, m->envelope->orig_recipient));
 	pg_rows_bytes(p, m->raw);
 }
@@ -216,7 +217,7 @@ static void add_messages(struct pg_params *p, struct pg_work *const *works, unsi
 		if (is_twin(works, i))
 			continue;
 		if (works[i]->bare) {
-			nothing = mime_unparsed("storage");
+			nothing = mime_unparsed(STORAGE_BARE_DEFECT);
 			row = (struct row){ m, nothing, mime_addresses_json(nothing),
 				mime_headers_json(nothing), nothing->arena };
 		}
@@ -293,12 +294,14 @@ static unsigned put_succeed(struct pg_work **works, unsigned count, const PGresu
 	}
 	for (unsigned i = 0; i < count; i++) {
 		struct storage_put *op = works[i]->put;
-		if (!works[i]->is_kept)
+		if (!works[i]->is_kept) {
 			works[left++] = works[i];
-		else if (memcmp(&op->id, &op->message->id, sizeof(op->id)) == 0)
+		} else if (memcmp(&op->id, &op->message->id, sizeof(op->id)) == 0) {
+			op->bare = works[i]->bare;
 			answer(works[i], STORAGE_OK);
-		else
+		} else {
 			answer(works[i], STORAGE_DUPLICATE);
+		}
 	}
 	return left;
 }

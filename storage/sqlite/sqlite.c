@@ -63,12 +63,11 @@ static int sqlite_open(const struct storage_settings *set, struct loop *loop, st
 	struct sqlite_store *st = h2o_mem_alloc(sizeof(*st));
 	*st = (struct sqlite_store){ .base.driver = &storage_sqlite, .settings = *set };
 	loop_mailbox_init(&st->answers, loop, on_answer);
-	st->core = sqlite_core_attach(st, path);
+	st->core = sqlite_core_attach(st, path, error_r);
 	free(path);
 	if (st->core == NULL) {
 		loop_mailbox_deinit(&st->answers);
 		free(st);
-		*error_r = strdup("no thread could be started for the database");
 		return -1;
 	}
 	*st_r = &st->base;

@@ -454,8 +454,10 @@ static struct sample *put_poisoned_batch(void (*spoil)(struct sample *s))
 	wait_for_all(list, COUNT);
 	for (size_t i = 0; i < COUNT; i++) {
 		ck_assert_result(list[i].result, STORAGE_OK);
-		if (i != BAD)
-			assert_kept(&list[i]);
+		if (i == BAD)
+			continue;
+		ck_assert(!list[i].put.bare);
+		assert_kept(&list[i]);
 	}
 	*bad = list[BAD];
 	bad->message.envelope = &bad->envelope;
@@ -475,6 +477,7 @@ START_TEST(refused_headers_leave_the_message_bare_and_harm_no_other)
 {
 	struct sample *bad = put_poisoned_batch(spoil_headers), *retry = sample_retry_of(bad);
 
+	ck_assert(bad->put.bare);
 	ck_assert_result(get("default", bad->message.id, looks_bare, bad), STORAGE_OK);
 	ck_assert_result(put(retry), STORAGE_DUPLICATE);
 	free(retry);
@@ -512,6 +515,7 @@ START_TEST(refused_parts_leave_the_message_bare_and_harm_no_other)
 {
 	struct sample *bad = put_poisoned_batch(spoil_parts);
 
+	ck_assert(bad->put.bare);
 	ck_assert_result(get("default", bad->message.id, looks_bare, bad), STORAGE_OK);
 	free(bad);
 }

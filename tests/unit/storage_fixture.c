@@ -20,7 +20,8 @@ static void sqlite_create(struct test_database *db)
 
 static void sqlite_destroy(struct test_database *db)
 {
-	static const char *const names[] = { "/mail.db", "/mail.db-wal", "/mail.db-shm" };
+	static const char *const names[] = { "/mail.db", "/mail.db-wal", "/mail.db-shm",
+		"/mail.db.lock" };
 	char path[512];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -142,6 +142,12 @@ static int setup(struct worker *w)
 		loop_free(&w->loop);
 		return -1;
 	}
+	/* The database is ours: from here on the senders may come. */
+	if (listen_begin(&server->listen, w->index, &w->error) != 0) {
+		storage_close(&w->storage);
+		loop_free(&w->loop);
+		return -1;
+	}
 	w->quota = limits_open_quota(&server->limits, w);
 	w->shard = server_metrics_shard(server->metrics);
 	h2o_context_init(&w->http, loop_h2o(w->loop), &server->http);

@@ -28,6 +28,7 @@ class Answer(NamedTuple):
     id: str = ""
     duplicate: bool = False
     said: str = ""
+    told: dict = None  # all that a 200 says, for who wants the `whole`
 
 
 class Mail:
@@ -55,7 +56,7 @@ def compose(rng, subject, large=True):
     return head + words + b"\r\n" + rng.randbytes(size // 4) + b"\x00\xff\r\n"
 
 
-def attempt(connection, raw, headers=HEADERS):
+def attempt(connection, raw, headers=HEADERS, whole=False):
     """What came of sending a message once; the connection opens again by itself when needed."""
     began, clock = time.time(), time.monotonic()
 
@@ -72,7 +73,8 @@ def attempt(connection, raw, headers=HEADERS):
     if response.status != 200:
         return answer(response.status, said=fault_of(response, body))
     told = json.loads(body)
-    return answer(200, id=told["id"], duplicate=told["duplicate"])
+    return answer(200, id=told["id"], duplicate=told["duplicate"],
+                  told=told if whole else None)
 
 
 def fault_of(response, body):
