@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/postgres/link.h"
-#include "lib/digest.h"
+#include "storage/postgres/statement.h"
+#include "storage/postgres/stream.h"
 #include "storage/postgres/trouble.h"
 
 #include <assert.h>
@@ -14,7 +15,7 @@ enum {
 	OLDEST_FORCED_PLAN = 120000, /* the version that knows plan_cache_mode */
 	MAX_BEGIN_BYTES = 256,
 	MAX_REASON_BYTES = 512,
-	STATEMENT_DIGITS = 16,
+	MAX_NUMBER_BYTES = 16,
 };
 
 enum state {
@@ -25,17 +26,14 @@ enum state {
 	BUSY, /* carries a batch */
 };
 
-/* What a batch's transaction consists of, and answers. */
-enum { RESULT_OF_BEGIN, RESULT_OF_WORKS };
-
-/* A statement, and whether this session has it prepared. Its name is made of its text: behind a
- * pooler, sessions are shared by clients that may be of other versions of this program. */
-struct statement {
-	const char *sql;
-	const Oid *types;
-	int param_count;
-	char name[sizeof("mailserver_") + STATEMENT_DIGITS];
-	bool is_prepared;
+/* What a batch's transaction consists of. Most are one pipeline, and its sync is their commit. The
+ * bytes of a large message go between pipelines, so it has a BEGIN and a COMMIT. */
+enum stage {
+	WHOLE,
+	OPENING,   /* BEGIN, and all but the bytes */
+	STREAMING, /* the bytes, unless the message is known */
+	COMMITTING,
+	UNDOING,
 };
 
 struct pg_link {
@@ -49,13 +47,16 @@ struct pg_link {
 	unsigned failures;           /* attempts since it was up */
 	char told[MAX_REASON_BYTES]; /* why it is down, as it was logged last */
 	char begin_sql[MAX_BEGIN_BYTES];
-	struct statement begin, works[PG_KINDS];
+	struct pg_statement begin, works[PG_KINDS];
 	bool is_pooled; /* one session does not see what another one prepared */
 	bool is_read_only;
 
-	/* Of the pipeline that is on its way. */
+	/* Of the batch that is on its way, and of its pipeline. */
 	struct pg_batch batch;
-	struct statement *preparing; /* NULL: it carries the batch itself */
+	enum stage stage;
+	struct pg_stream stream;
+	uint64_t time_ms;               /* that there was for it when it was sent */
+	struct pg_statement *preparing; /* NULL: it carries the batch itself */
 	unsigned results;
 	bool sync_sent; /* and with it everything before it */
 	bool failed;    /* one of its results is an error, of the server or of libpq */
@@ -67,6 +68,7 @@ static const char check_sql[] =
 	" pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
 
 static void lost(struct pg_link *link, const char *reason);
+static void stream_on(struct pg_link *link);
 static void on_ready(void *data, unsigned ready);
 
 bool pg_link_is_up(const struct pg_link *link)
@@ -135,7 +137,7 @@ static void set_state(struct pg_link *link, enum state state, const char *reason
 		link->failures = 0;
 		break;
 	case BUSY:
-		loop_timer_start(&link->timer, link->user->set->statement_timeout_ms);
+		loop_timer_start(&link->timer, link->time_ms);
 		break;
 	}
 	tell(link, was_up, reason);
@@ -176,6 +178,8 @@ static void begin_pipeline(struct pg_link *link)
 {
 	link->results = 0;
 	link->sync_sent = false;
+	if (link->stage == UNDOING) /* for a reason that is still to be told */
+		return;
 	link->failed = false;
 	link->batch.sqlstate[0] = '\0';
 }
@@ -188,40 +192,30 @@ static void end_pipeline(struct pg_link *link, bool queued)
 		flush(link);
 }
 
-static void statement_init(struct statement *st, const char *sql, const Oid *types, int param_count)
-{
-	uint8_t digest[SHA256_BYTES];
-	char digits[STATEMENT_DIGITS + 1];
-
-	*st = (struct statement){ .sql = sql, .types = types, .param_count = param_count };
-	sha256(sql, strlen(sql), digest);
-	hex_encode(digest, STATEMENT_DIGITS / 2, digits);
-	snprintf(st->name, sizeof(st->name), "mailserver_%s", digits);
-}
-
-static bool queue_statement(struct pg_link *link, const struct statement *st,
+static bool queue_statement(struct pg_link *link, const struct pg_statement *st,
 	const struct pg_params *params, int result_format)
 {
-	if (link->is_pooled)
-		return PQsendQueryParams(link->pg, st->sql, params->count, st->types,
-			       params->values, params->lengths, params->formats,
-			       result_format) == 1;
-	return PQsendQueryPrepared(link->pg, st->name, params->count, params->values,
-		       params->lengths, params->formats, result_format) == 1;
+	return pg_statement_queue(link->pg, st, !link->is_pooled, params, result_format);
 }
 
+/* Every transaction carries its settings along, for behind a pooler there is no session to set. The
+ * server gives up before this side does: then it is known that nothing was written, and no backend
+ * stays behind waiting for a lock. */
 static bool queue_begin(struct pg_link *link)
 {
-	static const struct pg_params none;
+	struct pg_params timeout = { .count = 0 };
+	char text[MAX_NUMBER_BYTES];
 
-	return queue_statement(link, &link->begin, &none, 0);
+	snprintf(text, sizeof(text), "%u", (unsigned)(link->time_ms - link->time_ms / 4));
+	pg_params_text(&timeout, text);
+	return queue_statement(link, &link->begin, &timeout, 0);
 }
 
 /* A table that is locked keeps a statement from being prepared, too: so that has its timeout. */
-static bool queue_prepare(struct pg_link *link, const struct statement *st)
+static bool queue_prepare(struct pg_link *link, const struct pg_statement *st)
 {
 	return (st == &link->begin || queue_begin(link)) &&
-	       PQsendPrepare(link->pg, st->name, st->sql, st->param_count, st->types) == 1;
+	       pg_statement_queue_prepare(link->pg, st);
 }
 
 static bool queue_works(struct pg_link *link)
@@ -233,19 +227,28 @@ static bool queue_works(struct pg_link *link)
 
 	pg_params_clear(params);
 	kind->fill(params, batch->works, batch->count);
-	ok = queue_begin(link) &&
+	ok = (link->stage == WHOLE || pg_command_queue(link->pg, "BEGIN")) && queue_begin(link) &&
 	     queue_statement(link, &link->works[kind->number], params, kind->result_format);
 	pg_params_clear(params);
 	return ok;
 }
 
-static struct statement *missing_statement(struct pg_link *link)
+static struct pg_statement *missing_statement(struct pg_link *link)
 {
-	struct statement *works = &link->works[link->batch.kind->number];
+	struct pg_statement *works = &link->works[link->batch.kind->number];
 
 	if (link->is_pooled || (link->begin.is_prepared && works->is_prepared))
 		return NULL;
 	return link->begin.is_prepared ? works : &link->begin;
+}
+
+static bool queue_stage(struct pg_link *link)
+{
+	if (link->stage == COMMITTING)
+		return pg_command_queue(link->pg, "COMMIT");
+	if (link->stage == UNDOING)
+		return pg_command_queue(link->pg, "ROLLBACK");
+	return link->preparing != NULL ? queue_prepare(link, link->preparing) : queue_works(link);
 }
 
 /* The batch, or first what has to be prepared for it: in a pipeline of its own, because a pooler may
@@ -254,8 +257,24 @@ static void send_next(struct pg_link *link)
 {
 	link->preparing = missing_statement(link);
 	begin_pipeline(link);
-	end_pipeline(link,
-		link->preparing != NULL ? queue_prepare(link, link->preparing) : queue_works(link));
+	end_pipeline(link, queue_stage(link));
+}
+
+static void send_stage(struct pg_link *link, enum stage stage)
+{
+	link->stage = stage;
+	send_next(link);
+}
+
+/* Until the first of the works has to be answered. */
+static uint64_t time_left_ms(const struct pg_link *link)
+{
+	uint64_t now = loop_now_ms(link->user->loop), first = UINT64_MAX;
+
+	for (unsigned i = 0; i < link->batch.count; i++)
+		if (link->batch.works[i]->deadline_ms < first)
+			first = link->batch.works[i]->deadline_ms;
+	return first > now ? first - now : 1;
 }
 
 void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned count)
@@ -264,8 +283,9 @@ void pg_link_send(struct pg_link *link, struct pg_work *const *works, unsigned c
 	memcpy(link->batch.works, works, count * sizeof(works[0]));
 	link->batch.count = count;
 	link->batch.kind = works[0]->kind;
+	link->time_ms = time_left_ms(link);
 	set_state(link, BUSY, NULL);
-	send_next(link);
+	send_stage(link, works[0]->is_large ? OPENING : WHOLE);
 }
 
 /* --- and its results, in --- */
@@ -290,12 +310,9 @@ static void warn_of_loss(struct pg_link *link, const char *setting, const char *
 		"%s is off on the server: mail that was accepted %s; turn it on", setting, what);
 }
 
-/* Every transaction carries its settings along, for behind a pooler there is no session to set. The
- * server gives up before this side does: then it is known that nothing was written, and no backend
- * stays behind waiting for a lock. */
 static void note_settings(struct pg_link *link, PGresult *row)
 {
-	uint32_t timeout_ms = link->user->set->statement_timeout_ms;
+	static const Oid timeout_type = PG_TEXT;
 	bool tell_it = link->number == 1; /* for all of them */
 	bool lazy = strcmp(PQgetvalue(row, 0, 2), "off") == 0;
 
@@ -309,15 +326,21 @@ static void note_settings(struct pg_link *link, PGresult *row)
 			"transaction of ours");
 	link->is_pooled = !link->user->set->prepared_statements;
 	snprintf(link->begin_sql, sizeof(link->begin_sql),
-		"SELECT set_config('statement_timeout', '%u', true)%s%s",
-		timeout_ms - timeout_ms / 4,
+		"SELECT set_config('statement_timeout', $1, true)%s%s",
 		PQserverVersion(link->pg) >= OLDEST_FORCED_PLAN
 			? ", set_config('plan_cache_mode', 'force_generic_plan', true)"
 			: "",
 		lazy ? ", set_config('synchronous_commit', 'on', true)" : "");
-	statement_init(&link->begin, link->begin_sql, NULL, 0);
+	pg_statement_init(&link->begin, link->begin_sql, &timeout_type, 1);
 	for (unsigned i = 0; i < PG_KINDS; i++)
 		link->works[i].is_prepared = false;
+}
+
+/* Of a pipeline's results, the one of the works' own statement. */
+static bool is_of_works(const struct pg_link *link, unsigned position)
+{
+	return link->preparing == NULL && ((link->stage == WHOLE && position == 1) ||
+						  (link->stage == OPENING && position == 2));
 }
 
 static void note(struct pg_link *link, PGresult *res)
@@ -330,9 +353,11 @@ static void note(struct pg_link *link, PGresult *res)
 	} else if (link->state == CHECKING) {
 		link->is_read_only = PQgetvalue(res, 0, 3)[0] == 't';
 		note_settings(link, res);
-	} else if (link->preparing == NULL && position == RESULT_OF_WORKS) {
+	} else if (is_of_works(link, position)) {
 		link->batch.result = res;
 		return;
+	} else if (link->stage == COMMITTING && strcmp(PQcmdStatus(res), "COMMIT") != 0) {
+		link->failed = true;
 	}
 	PQclear(res);
 }
@@ -344,25 +369,68 @@ static bool is_shared_session(const struct pg_link *link)
 	       strcmp(link->batch.sqlstate, PG_ALREADY_PREPARED) == 0;
 }
 
+static void begin_stream(struct pg_link *link)
+{
+	const struct storage_message *m = link->batch.works[0]->put->message;
+
+	link->stage = STREAMING;
+	if (pg_stream_begin(&link->stream, link->pg, &m->id, m->raw))
+		stream_on(link);
+	else
+		lost(link, PQerrorMessage(link->pg));
+}
+
+/* After a stage that went well. False when it was the last one. */
+static bool next_stage(struct pg_link *link)
+{
+	if (link->stage != OPENING)
+		return false;
+	if (pg_put_is_fresh(link->batch.works[0], link->batch.result))
+		begin_stream(link);
+	else
+		send_stage(link, COMMITTING);
+	return true;
+}
+
+static bool does_without_prepared(struct pg_link *link)
+{
+	if (link->is_pooled || !is_shared_session(link))
+		return false;
+	pg_log(link->user->set, STORAGE_LOG_INFO,
+		"link %u: a pooler is between: statements are not prepared any more", link->number);
+	link->is_pooled = true;
+	send_stage(link, link->stage == UNDOING ? OPENING : link->stage);
+	return true;
+}
+
+/* A transaction that was opened has to be ended before anything else. */
+static bool next_after_failure(struct pg_link *link)
+{
+	if (link->stage != OPENING || link->preparing != NULL)
+		return does_without_prepared(link);
+	send_stage(link, UNDOING);
+	return true;
+}
+
+/* False when nothing of the batch is left to do. */
 static bool goes_on(struct pg_link *link)
 {
-	if (!link->is_pooled && link->failed && is_shared_session(link)) {
-		pg_log(link->user->set, STORAGE_LOG_INFO,
-			"link %u: a pooler is between: statements are not prepared any more",
-			link->number);
-		link->is_pooled = true;
-		return true;
-	}
-	if (link->preparing == NULL || link->failed)
-		return false;
+	if (link->failed)
+		return next_after_failure(link);
+	if (link->preparing == NULL)
+		return next_stage(link);
 	link->preparing->is_prepared = true;
+	send_next(link);
 	return true;
 }
 
 /* Of a batch whose end the server did not tell. */
 static enum pg_fate fate_unsaid(const struct pg_link *link)
 {
-	return link->sync_sent && link->preparing == NULL ? PG_UNCERTAIN : PG_ROLLED_BACK;
+	bool decides = link->preparing == NULL &&
+		       (link->stage == WHOLE || link->stage == COMMITTING);
+
+	return decides && link->sync_sent ? PG_UNCERTAIN : PG_ROLLED_BACK;
 }
 
 static void end_batch(struct pg_link *link, enum pg_fate fate)
@@ -385,10 +453,8 @@ static void settle(struct pg_link *link)
 		lost(link, "the server is read-only: it is a standby, or was told to be");
 		return;
 	}
-	if (!checking && goes_on(link)) {
-		send_next(link);
+	if (!checking && goes_on(link))
 		return;
-	}
 	set_state(link, IDLE, NULL);
 	if (!checking)
 		end_batch(link, !link->failed                ? PG_COMMITTED
@@ -399,11 +465,16 @@ static void settle(struct pg_link *link)
 		lost(link, batch->error);
 }
 
+static bool is_in_pipeline(const struct pg_link *link)
+{
+	return link->state == CHECKING || (link->state == BUSY && link->stage != STREAMING);
+}
+
 static void read_results(struct pg_link *link)
 {
 	bool ended = false; /* a NULL was the last: the end of one command, not of the pipeline */
 
-	while ((link->state == CHECKING || link->state == BUSY) && !PQisBusy(link->pg)) {
+	while (is_in_pipeline(link) && !PQisBusy(link->pg)) {
 		PGresult *res = PQgetResult(link->pg);
 		if (res == NULL && ended) {
 			lost(link, PQstatus(link->pg) == CONNECTION_BAD
@@ -423,6 +494,32 @@ static void read_results(struct pg_link *link)
 	}
 }
 
+/* --- a large message's bytes, between two pipelines --- */
+
+static void end_stream(struct pg_link *link)
+{
+	if (PQenterPipelineMode(link->pg) == 1)
+		send_stage(link, link->failed ? UNDOING : COMMITTING);
+	else
+		lost(link, PQerrorMessage(link->pg));
+}
+
+static void stream_on(struct pg_link *link)
+{
+	PGresult *error = NULL;
+	enum pg_stream_step step = pg_stream_step(&link->stream, link->pg, &error);
+
+	if (error != NULL)
+		note_error(link, error);
+	PQclear(error);
+	if (step == PG_STREAM_LOST || PQstatus(link->pg) == CONNECTION_BAD)
+		lost(link, PQerrorMessage(link->pg));
+	else if (step == PG_STREAM_DONE)
+		end_stream(link);
+	else if (step == PG_STREAM_TO_WRITE)
+		loop_fd_want(link->watch, LOOP_READ | LOOP_WRITE);
+}
+
 /* --- from down to up --- */
 
 static void on_notice(void *data, const PGresult *res)
@@ -439,6 +536,7 @@ static void check(struct pg_link *link)
 {
 	if (!watch(link, LOOP_READ))
 		return;
+	link->stage = WHOLE;
 	begin_pipeline(link);
 	set_state(link, CHECKING, NULL);
 	end_pipeline(link,
@@ -534,14 +632,16 @@ static void on_ready(void *data, unsigned ready)
 		poll_connect(link);
 		return;
 	}
-	if ((ready & LOOP_READ) != 0) {
+	if ((ready & LOOP_READ) != 0)
 		PQconsumeInput(
 			link->pg); /* a failure shows in PQstatus; what came before it counts */
+	if (link->state == BUSY && link->stage == STREAMING)
+		stream_on(link);
+	else if ((ready & LOOP_READ) != 0)
 		read_results(link);
-	}
 	if (link->state != DOWN && PQstatus(link->pg) == CONNECTION_BAD)
 		lost(link, PQerrorMessage(link->pg));
-	else if (link->state == CHECKING || link->state == BUSY)
+	else if (is_in_pipeline(link))
 		flush(link);
 }
 
@@ -572,7 +672,7 @@ struct pg_link *pg_link_open(struct pg_link_user *user, unsigned number)
 	*link = (struct pg_link){ .user = user, .number = number, .state = DOWN };
 	link->batch.works = h2o_mem_alloc(user->set->batch_messages * sizeof(link->batch.works[0]));
 	for (unsigned i = 0; i < PG_KINDS; i++)
-		statement_init(&link->works[i], pg_kinds[i]->sql, pg_kinds[i]->types,
+		pg_statement_init(&link->works[i], pg_kinds[i]->sql, pg_kinds[i]->types,
 			pg_kinds[i]->param_count);
 	loop_timer_init(&link->timer, user->loop, on_timer, link);
 	loop_timer_start(&link->timer, 1);
