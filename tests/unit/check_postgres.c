@@ -288,14 +288,9 @@ START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
 }
 END_TEST
 
-START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
+/* The relay is mute, and one message is there already. */
+static void lose_answer_and_retry(struct sample *s, struct sample *retry)
 {
-	struct sample *s = sample_new(), *retry = sample_retry_of(s);
-
-	wait_for_ping(STORAGE_OK);
-	warm_up();
-	relay_mute(relay, true);
-	put_begin(world.store, s);
 	wait_for_number("SELECT count(*) FROM messages", 2);
 	ck_assert(!s->answered);
 	relay_cut(relay);
@@ -305,6 +300,17 @@ START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
 	wait_for_ping(STORAGE_OK);
 	ck_assert_result(put(retry), STORAGE_DUPLICATE);
 	ck_assert_mem_eq(&retry->put.id, &s->message.id, sizeof(retry->put.id));
+}
+
+START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
+{
+	struct sample *s = sample_new(), *retry = sample_retry_of(s);
+
+	wait_for_ping(STORAGE_OK);
+	warm_up();
+	relay_mute(relay, true);
+	put_begin(world.store, s);
+	lose_answer_and_retry(s, retry);
 	ck_assert_int_eq(kept(), 2);
 	free(s);
 	free(retry);
@@ -403,15 +409,7 @@ START_TEST(large_commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplic
 	wait_for_number(BLOCKED_SESSIONS, 1);
 	relay_mute(relay, true);
 	run_sql(UNLOCK);
-	wait_for_number("SELECT count(*) FROM messages", 2);
-	ck_assert(!s->answered);
-	relay_cut(relay);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNCERTAIN);
-	relay_mute(relay, false);
-	wait_for_ping(STORAGE_OK);
-	ck_assert_result(put(retry), STORAGE_DUPLICATE);
-	ck_assert_mem_eq(&retry->put.id, &s->message.id, sizeof(retry->put.id));
+	lose_answer_and_retry(s, retry);
 	assert_raw_kept(s);
 	free(s);
 	free(retry);

@@ -281,10 +281,10 @@ static void run_workers(struct worker *workers)
 		pthread_join(workers[i].thread, NULL);
 }
 
-START_TEST(same_key_from_many_workers_is_kept_once)
+/* All of them put `first`, each time under another id. */
+static void put_from_many_workers(const struct sample *first)
 {
 	struct worker workers[WORKERS] = { 0 };
-	struct sample *first = sample_new();
 	size_t kept = 0;
 
 	for (size_t i = 0; i < WORKERS * PUTS_EACH; i++)
@@ -303,6 +303,13 @@ START_TEST(same_key_from_many_workers_is_kept_once)
 		free(s);
 	}
 	ck_assert_uint_eq(kept, 1);
+}
+
+START_TEST(same_key_from_many_workers_is_kept_once)
+{
+	struct sample *first = sample_new();
+
+	put_from_many_workers(first);
 	free(first);
 }
 END_TEST
@@ -483,25 +490,10 @@ END_TEST
 
 START_TEST(same_large_message_from_many_workers_is_kept_once)
 {
-	struct worker workers[WORKERS] = { 0 };
 	struct sample *first = sample_new();
 	char *bytes = make_large(first, 1);
-	size_t kept = 0;
 
-	for (size_t i = 0; i < WORKERS * PUTS_EACH; i++)
-		workers[i % WORKERS].puts[i / WORKERS] = sample_retry_of(first);
-	run_workers(workers);
-	for (size_t i = 0; i < WORKERS * PUTS_EACH; i++) {
-		struct sample *s = workers[i % WORKERS].puts[i / WORKERS];
-		ck_assert(s->answered);
-		kept += s->result == STORAGE_OK;
-		if (s->result != STORAGE_OK)
-			ck_assert_result(s->result, STORAGE_DUPLICATE);
-		else
-			assert_kept(s);
-		free(s);
-	}
-	ck_assert_uint_eq(kept, 1);
+	put_from_many_workers(first);
 	free(first);
 	free(bytes);
 }
