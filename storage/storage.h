@@ -40,14 +40,15 @@ struct storage_settings {
 	 * for a program that accepts no mail: it is not refused. */
 	const char *listeners;
 	uint32_t connect_timeout_ms; /* this and statement_timeout_ms: postgres */
-	uint32_t
-		statement_timeout_ms; /* then a sent operation is STORAGE_UNCERTAIN, its link cut */
-	unsigned connections;         /* per worker: postgres */
-	bool prepared_statements;     /* postgres: false behind a pooler that shares sessions */
-	uint32_t partition_days;      /* postgres: of mail in one partition; 0: a week's */
-	unsigned batch_messages;      /* at most so many in one commit */
-	size_t batch_bytes;           /* and so many raw bytes, but always one message */
-	size_t queue_messages;        /* over these a put is STORAGE_UNAVAILABLE at once */
+	/* Then an operation that was sent is STORAGE_UNCERTAIN, its link cut. One that was not is
+	 * UNAVAILABLE after half of it. */
+	uint32_t statement_timeout_ms;
+	unsigned connections;     /* per worker: postgres */
+	bool prepared_statements; /* postgres: false behind a pooler that shares sessions */
+	uint32_t partition_days;  /* postgres: of mail in one partition; 0: a week's */
+	unsigned batch_messages;  /* at most so many in one commit */
+	size_t batch_bytes;       /* and so many raw bytes, but always one message */
+	size_t queue_messages;    /* over these a put is STORAGE_UNAVAILABLE at once */
 	size_t queue_bytes;
 	/* Called on a store's loop or on a driver's thread; may be NULL. */
 	void (*log)(void *log_data, enum storage_log_level level, const char *message);

@@ -19,7 +19,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, LISTEN_FDS_START = 3 }; /* sd_listen_fds(3) */
+enum {
+	BACKLOG = 4096,
+	LISTEN_FDS_START = 3, /* sd_listen_fds(3) */
+	/* h2o reads all that has come before it looks at another connection. By itself the kernel
+	 * lets some megabytes come. */
+	RECEIVE_BUFFER_BYTES = 256 * 1024,
+};
 
 /* Of sockets in the file system. */
 struct socket_access {
@@ -79,6 +85,14 @@ static int set_access(const char *path, const struct socket_access *access)
 	return access->has_mode ? chmod(path, access->mode) : 0;
 }
 
+/* Connections have it from their listener. */
+static void bound_receive_buffer(int fd)
+{
+	int bytes = RECEIVE_BUFFER_BYTES;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 static int open_socket(const struct address *a, const struct socket_access *access)
 {
 	int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
@@ -91,6 +105,7 @@ static int open_socket(const struct address *a, const struct socket_access *acce
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	}
+	bound_receive_buffer(fd);
 	if (a->any.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	/* A Unix socket that is bound and nobody listens on looks like a stale one. */
@@ -209,6 +224,7 @@ static unsigned take_systemd_sockets(struct listen_set *set)
 		int fd = LISTEN_FDS_START + (int)i;
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 		fcntl(fd, F_SETFL, O_NONBLOCK);
+		bound_receive_buffer(fd);
 		if (share(set, fd) != 0)
 			return 0;
 	}
