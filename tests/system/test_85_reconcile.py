@@ -5,15 +5,18 @@ import gzip
 import itertools
 import json
 import os
+import pathlib
 import resource
+import signal
 import sqlite3
 import subprocess
 import uuid
 
 import pytest
 
-from servers.mailserver import BINARY, message
+from servers.mailserver import BINARY, ROOT, message
 
+RELEASE = os.environ.get("MAILSERVER_RELEASE", str(ROOT / "build/release/bin/mailserver"))
 UTC = datetime.timezone.utc
 HOUR = datetime.timedelta(hours=1)
 DAY = datetime.timedelta(days=1)
@@ -117,9 +120,10 @@ def take_in(server, queue=None, to=R, body=None, **more):
 class Done:
     """One run, as an operator sees it."""
 
-    def __init__(self, server, *arguments, stdin=None, env=None, expect=None, preexec=None):
+    def __init__(self, server, *arguments, stdin=None, env=None, expect=None, preexec=None,
+                 binary=BINARY):
         done = subprocess.run(
-            [BINARY, "reconcile", "-c", str(server.folder / "mailserver.yaml"), *map(str, arguments)],
+            [binary, "reconcile", "-c", str(server.folder / "mailserver.yaml"), *map(str, arguments)],
             capture_output=True, timeout=300, check=False, input=stdin, preexec_fn=preexec,
             env={**os.environ, **(env or {})})
         self.code, self.said = done.returncode, done.stderr.decode()
@@ -374,23 +378,20 @@ def test_days_without_a_log_are_not_judged(server, tmp_path):
 
 
 def test_since_and_until_bound_what_is_reported(server, tmp_path):
-    log, early, late = Postfix(at=now() - 3 * DAY), queue_id(), queue_id()
+    log, early, late, unlogged = Postfix(at=now() - 3 * DAY), queue_id(), queue_id(), queue_id()
     log.sent(early)
     log.at = now() - HOUR
     log.sent(late)
-    unlogged = queue_id()
     take_in(server, unlogged)
     day = f"{now() - DAY:%Y-%m-%dT%H:%M:%SZ}"
-    assert check(server, log, tmp_path, "--tolerance=1", expect=1).words() == [
-        "missing", "missing"]  # two and a half days of silence before now
-    log.at = now() - DAY
-    log.lines.insert(2, log.frame("qmgr", "A0: removed", now() - 2 * DAY))
-    log.lines.insert(3, log.frame("qmgr", "A0: removed", now() - 1.1 * DAY))
-    log.lines.insert(4, log.frame("qmgr", "A0: removed", now() - 0.2 * DAY))
+    done = check(server, log, tmp_path, expect=1)
+    assert done.words() == ["missing", "missing", "unlogged"]
     done = check(server, log, tmp_path, "--since", day, expect=1)
     assert done.words() == ["missing", "unlogged"] and done.line(late) and done.line(unlogged)
     done = check(server, log, tmp_path, "--until", day, expect=1)
     assert done.words() == ["missing"] and done.line(early)
+    done = check(server, log, tmp_path, "--since", day, "--until", day, expect=0)
+    assert done.lines == []
 
 
 def test_order_is_that_of_time(server, tmp_path):
@@ -436,8 +437,6 @@ def test_rotated_and_compressed_logs_are_one_in_any_order(server, tmp_path):
         assert done.words() == ["unlogged"] and "40 deliveries" in done.said
     done = Done(server, *itertools.chain(*(("--maillog", file) for file in files)), expect=1)
     assert done.words() == ["unlogged"]
-    done = Done(server, "--maillog", files[0], files[1], expect=1)
-    assert done.words() == ["unlogged"]  # the rest is of another time
 
 
 def test_line_in_two_files_counts_once(server, tmp_path):
@@ -530,6 +529,7 @@ def test_full_disk_of_its_own_is_said(sqlite_server, tmp_path):
     data = "".join(line % f"4Fx{n:012d}zK" + "\n" for n in range(200_000)).encode()
 
     def bound():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 
     path = tmp_path / "mail.log"
@@ -586,49 +586,40 @@ def test_json_has_the_same_to_say(server, tmp_path):
 
 def test_addresses_cannot_play_with_the_terminal(server, tmp_path):
     log, queue = Postfix(), queue_id()
-    take_in(server, queue, to="x\x1b]0;y\x07@example.com".encode())
+    mail = {"sender": "s@example.org", "recipient": "x\x1b]0;y\x07@example.com", "body": "Hi"}
+    assert server.post_json(mail, headers={"X-Original-Queue-Id": queue}).status_code == 200
     done = check(server, log, tmp_path, expect=1)
     assert done.line(queue).endswith(" to=x?]0;y?@example.com")
 
 
 # ---- size ----
 
-MEMORY = 64 << 20
+MEMORY = 48 << 20
 
 
-def test_memory_does_not_depend_on_the_logs_size(server, tmp_path):
+@pytest.mark.skipif(not pathlib.Path(RELEASE).exists(),
+                    reason=f"memory is measured without sanitizers, and there is no {RELEASE}")
+def test_memory_does_not_depend_on_the_logs_size(sqlite_server, tmp_path):
     """A million lines, two hundred thousand deliveries that the database has nothing of but one."""
     log, kept = Postfix(), queue_id()
-    log.sent_as(kept, take_in(server, kept))
-    stamp = log.at.isoformat()
-    ids = iter(uuid.UUID(int=n << 64).hex for n in itertools.count(1))
-    path = tmp_path / "mail.log.gz"
+    log.sent_as(kept, take_in(sqlite_server, kept))
+    frame, path = f"{log.at.isoformat()} mx postfix/", tmp_path / "mail.log.gz"
     with gzip.open(path, "wt", compresslevel=1) as out:
         out.write(log.text())
         for n in range(200_000):
-            queue, i = f"4Fy{n:09d}zK", next(ids)
-            frame = f"{stamp} mx postfix/"
-            i = f"{i[:8]}-{i[8:12]}-{i[12:16]}-{i[16:20]}-{i[20:]}"
-            said = f" (2.0.0 id={i})" if n % 2 else ""
+            queue, identity = f"4Fy{n:09d}zK", uuid.UUID(int=n + 1 << 64)
+            said = f" (2.0.0 id={identity})" if n % 2 else ""
             out.write(f"{frame}smtpd[1]: {queue}: client=mx.example.org[192.0.2.1]\n"
                       f"{frame}cleanup[1]: {queue}: message-id=<{n}@example.org>\n"
                       f"{frame}qmgr[1]: {queue}: from=<s@example.org>, size=4711, nrcpt=1 (queue active)\n"
                       f"{frame}pipe[1]: {queue}: to=<r{n}@example.com>, relay=mailserver, delay=0.2,"
                       " delays=0/0/0/0.2, dsn=2.0.0, status=sent (delivered via mailserver"
                       f" service{said})\n{frame}qmgr[1]: {queue}: removed\n")
-    code, peak, said = run_measured(server, path)
-    assert code == 1
-    assert "1000003 lines, 200001 deliveries" in said
-    assert "1 in the database, 200000 missing" in said
-    assert peak < MEMORY, f"{peak >> 20} MB"
 
+    def bound():
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
-def run_measured(server, path):
-    """Exit code, peak of resident memory, and standard error, of a process of its own."""
-    with open(server.folder / "missing", "wb") as out, open(server.folder / "said", "w+b") as err:
-        child = subprocess.Popen([BINARY, "reconcile", "-c", server.folder / "mailserver.yaml",
-                                  "--maillog", path], stdout=out, stderr=err)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        err.seek(0)
-        return child.returncode, usage.ru_maxrss << 10, err.read().decode()
+    done = Done(sqlite_server, "--maillog", path, binary=RELEASE, preexec=bound, expect=1)
+    assert "1000003 lines, 200001 deliveries" in done.said
+    assert "1 in the database, 200000 missing" in done.said
+    assert len(done.lines) == 200_000
