@@ -15,8 +15,8 @@ static const char schema_sql[] =
 	/* One row for each recipient that was handed over. */
 	"create table handed (n integer primary key, at integer, queue text, rcpt text, orig text,"
 	" id blob, spooled text, fate integer);"
-	/* The recipients that were deferred or given up; NULL for all. */
-	"create table held (at integer, queue text, rcpt text, orig text, given_up integer);"
+	/* The recipients that were deferred or given up, by name; NULL for all. */
+	"create table tried (queue text, rcpt text, orig text, given_up integer);"
 	/* What Exim's transport printed. */
 	"create table printed (queue text, name text, id blob, spooled text);"
 	"create table taken (id blob primary key, at integer, queue text, recipients text, orig "
@@ -38,7 +38,7 @@ static_assert(STORAGE_UNKNOWN == 0 && STORAGE_KEPT == 1 && STORAGE_DELETED == 2,
 
 enum statement {
 	ADD_HANDED,
-	ADD_HELD,
+	ADD_TRIED,
 	ADD_PRINTED,
 	ADD_TAKEN,
 	ADD_WANTED,
@@ -53,7 +53,7 @@ enum statement {
 
 static const char *const statements[STATEMENTS] = {
 	[ADD_HANDED] = "insert into handed values (null, ?1, ?2, ?3, ?4, ?5, ?6, " UNKNOWN ")",
-	[ADD_HELD] = "insert into held values (?1, ?2, ?3, ?4, ?5)",
+	[ADD_TRIED] = "insert into tried values (?1, name_of(?2), name_of(?3), ?4)",
 	[ADD_PRINTED] = "insert into printed values (?1, name_of(?2), ?3, ?4)",
 	[ADD_TAKEN] = TAKE,
 	[ADD_WANTED] = TAKE " where exists (select 1 from handed where queue = ?3 and id is null"
@@ -224,16 +224,15 @@ static void add_handed(struct ledger *l, const struct maillog_line *line, int64_
 	step_once(l, ADD_HANDED);
 }
 
-static void add_held(struct ledger *l, const struct maillog_line *line, int64_t at_us)
+static void add_tried(struct ledger *l, const struct maillog_line *line)
 {
-	sqlite3_stmt *stmt = l->statements[ADD_HELD];
+	sqlite3_stmt *stmt = l->statements[ADD_TRIED];
 
-	sqlite3_bind_int64(stmt, 1, at_us);
-	bind_slice(stmt, 2, line->queue_id);
-	bind_slice(stmt, 3, line->to);
-	bind_slice(stmt, 4, line->orig_to);
-	sqlite3_bind_int(stmt, 5, line->kind != MAILLOG_DEFERRED);
-	step_once(l, ADD_HELD);
+	bind_slice(stmt, 1, line->queue_id);
+	bind_slice(stmt, 2, line->to);
+	bind_slice(stmt, 3, line->orig_to);
+	sqlite3_bind_int(stmt, 4, line->kind != MAILLOG_DEFERRED);
+	step_once(l, ADD_TRIED);
 }
 
 static void add_printed(struct ledger *l, const struct maillog_line *line)
@@ -258,7 +257,7 @@ void ledger_add_line(struct ledger *l, const struct maillog_line *line, int64_t 
 	case MAILLOG_DEFERRED:
 	case MAILLOG_BOUNCED:
 	case MAILLOG_EXPIRED:
-		add_held(l, line, at_us);
+		add_tried(l, line);
 		break;
 	case MAILLOG_OUTPUT:
 		add_printed(l, line);
@@ -268,7 +267,7 @@ void ledger_add_line(struct ledger *l, const struct maillog_line *line, int64_t 
 	}
 }
 
-/* What was deferred and then handed over is settled. Indices are made when all is there, by sorting:
+/* What was deferred, perhaps many times, and then handed over is settled. Indices are made when all is there, by sorting:
  * much faster than one by one. */
 void ledger_close_log(struct ledger *l)
 {
@@ -279,9 +278,10 @@ void ledger_close_log(struct ledger *l)
 	       " where id is null and exists (select 1 from printed p"
 	       "  where p.queue = handed.queue and p.name in (name_of(rcpt), name_of(orig)));"
 	       "create index handed_id on handed (id) where id is not null;"
-	       "delete from held where not given_up and exists (select 1 from handed h"
-	       "  where h.queue = held.queue and name_of(held.rcpt) in"
-	       "   (name_of(h.rcpt), name_of(h.orig)));"
+	       "create table held as select * from (select distinct * from tried) t"
+	       " where given_up or not exists (select 1 from handed h"
+	       "  where h.queue = t.queue and t.rcpt in (name_of(h.rcpt), name_of(h.orig)));"
+	       "drop table tried;"
 	       "create index held_queue on held (queue)");
 }
 
@@ -400,7 +400,7 @@ void ledger_match_rest(struct ledger *l)
 	       "  and not exists (select 1 from taken_name o join sent_name s"
 	       "   on s.queue = o.queue and s.name = o.name where o.id = t.id and o.k = t.k)"
 	       "  and not exists (select 1 from taken_name o join held h on h.queue = o.queue"
-	       "   and o.name in (name_of(h.rcpt), name_of(h.orig))"
+	       "   and o.name in (h.rcpt, h.orig)"
 	       "   where o.id = t.id and o.k = t.k));"
 	       "create table same as select queue, rcpt, id"
 	       " from left_sent join left_taken using (queue, place);"

@@ -229,10 +229,13 @@ static const char *log_says(const struct ledger_entry *entry)
 }
 
 /* Whoever sends mail may choose addresses; they must not move the operator's cursor. */
-static void put_printable(struct buf *buf, const char *s)
+static void put_printable(struct buf *buf, const char *text)
 {
-	for (; *s != '\0'; s++)
-		buf_putc(buf, (unsigned char)*s < ' ' || *s == 0x7f ? '?' : *s);
+	for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s++) {
+		bool is_c1 = s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0; /* U+0080 to U+009F */
+		buf_putc(buf, is_c1 || *s < ' ' || *s == 0x7f ? '?' : (char)*s);
+		s += is_c1;
+	}
 }
 
 static void put_field(struct buf *buf, const char *name, const char *value)

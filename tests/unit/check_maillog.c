@@ -51,6 +51,13 @@ static void assert_looks(const struct look *looks, size_t count)
 }
 #define ASSERT_LOOKS(looks) assert_looks(looks, sizeof(looks) / sizeof((looks)[0]))
 
+static void assert_passed_over(const char *const *lines, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(
+			strcmp(summary_of(slice_str(lines[i])), "other") == 0, "%s", lines[i]);
+}
+
 /* ---- Postfix ---- */
 
 START_TEST(postfix_hand_over_is_understood_in_every_frame)
@@ -184,9 +191,7 @@ START_TEST(postfix_lines_about_other_things_are_passed_over)
 		"-- Journal begins at Wed 2026-11-25 --",
 	};
 
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		ck_assert_msg(
-			strcmp(summary_of(slice_str(lines[i])), "other") == 0, "%s", lines[i]);
+	assert_passed_over(lines, sizeof(lines) / sizeof(lines[0]));
 }
 END_TEST
 
@@ -296,9 +301,7 @@ START_TEST(exim_lines_about_other_things_are_passed_over)
 		"2026-11-25 09:10 1r6Abc-0000xx-1A => r@example.com R=m T=mailserver",
 	};
 
-	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		ck_assert_msg(
-			strcmp(summary_of(slice_str(lines[i])), "other") == 0, "%s", lines[i]);
+	assert_passed_over(lines, sizeof(lines) / sizeof(lines[0]));
 }
 END_TEST
 
