@@ -225,26 +225,63 @@ static bool take_field(struct slice *rest, struct slice *name_r, struct slice *v
 	return true;
 }
 
-/* "local (parents) <r@example.com>", "r@example.com", "|/a/pipe with arguments <r@example.com>" */
-static bool take_exim_address(struct slice *rest, struct maillog_line *line)
+/* Whether an address ends here, and the fields begin. */
+static bool is_before_fields(struct slice rest)
 {
-	size_t len, to_bracket;
-	bool is_file_or_pipe = rest->len > 0 && strchr("|/:", rest->base[0]) != NULL;
+	static const struct slice fields[] = { { " R=", 3 }, { " T=", 3 }, { " F=<", 4 },
+		{ " P=<", 4 }, { " Q=", 3 } };
 
-	if (is_file_or_pipe ? !find(*rest, SLICE_LIT(" <"), &len)
-			    : !find_unquoted(*rest, " ", &len))
-		return false;
-	line->to = (struct slice){ rest->base, len };
-	slice_skip(rest, len);
-	if (starts_with(*rest, SLICE_LIT(" (")) && find_unquoted(*rest, ")", &len))
-		slice_skip(rest, len + 1);
-	if (!starts_with(*rest, SLICE_LIT(" <")))
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (starts_with(rest, fields[i]))
+			return true;
+	return false;
+}
+
+/* Where " <address>" stands, with fields behind it; and how long it is. */
+static bool find_bracketed(struct slice s, size_t *at_r, size_t *len_r)
+{
+	size_t at = 0, skipped = 0, len;
+
+	for (struct slice rest = s; find(rest, SLICE_LIT(" <"), &at); skipped += at + 2) {
+		slice_skip(&rest, at + 2);
+		struct slice behind = rest;
+		if (!find_unquoted(rest, ">", &len))
+			continue;
+		slice_skip(&behind, len + 1);
+		if (!is_before_fields(behind))
+			continue;
+		*at_r = skipped + at;
+		*len_r = len + 3;
 		return true;
-	if (!find_unquoted(*rest, ">", &to_bracket))
-		return false;
-	line->orig_to = (struct slice){ rest->base + 2, to_bracket - 2 };
-	slice_skip(rest, to_bracket + 1);
-	return true;
+	}
+	return false;
+}
+
+/* "r@example.com", "local <r@example.com>", "local (parents) <r@example.com>", "|/a/pipe with arguments
+ * <r@example.com>". What stands before the brackets is not quoted, whatever is in it: behind a hand-over
+ * nothing but the fields follows, so the last brackets are the right ones; behind the others free
+ * text does. */
+static bool take_exim_address(struct slice *rest, bool is_last, struct maillog_line *line)
+{
+	struct slice s = *rest;
+	size_t at, len, end = 0, parents;
+
+	while ((end == 0 || is_last) &&
+		find_bracketed((struct slice){ s.base + end, s.len - end }, &at, &len)) {
+		line->to = (struct slice){ s.base, end + at };
+		line->orig_to = (struct slice){ s.base + end + at + 2, len - 3 };
+		end += at + len;
+	}
+	if (end == 0) {
+		while (end < s.len &&
+			!is_before_fields((struct slice){ s.base + end, s.len - end }))
+			end++;
+		line->to = (struct slice){ s.base, end };
+	}
+	if (find(line->to, SLICE_LIT(" ("), &parents))
+		line->to.len = parents;
+	slice_skip(rest, end);
+	return line->to.len > 0;
 }
 
 /* The transport. Behind that of a failure or a deferral stands a colon and free text. */
@@ -296,9 +333,13 @@ static void parse_exim(struct slice rest, struct maillog_line *line)
 		return;
 	}
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
-		if (take(&rest, flags[i].flag) && take_exim_address(&rest, line) &&
-			take_exim_transport(rest, line))
-			line->kind = flags[i].kind;
+		if (take(&rest, flags[i].flag)) {
+			line->is_joined = i == 1;
+			if (take_exim_address(&rest, flags[i].kind == MAILLOG_SENT, line) &&
+				take_exim_transport(rest, line))
+				line->kind = flags[i].kind;
+			return;
+		}
 }
 
 /* --- the frame --- */

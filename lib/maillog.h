@@ -43,6 +43,7 @@ struct maillog_line {
 	struct slice orig_to; /* as it was before aliases and the like; empty: the same */
 	struct slice relay;   /* the transport's name; Postfix: "none" where there was none */
 	struct slice via;     /* Postfix: from "delivered via NAME service" */
+	bool is_joined;       /* Exim: in one call with the recipient before it in the log */
 	bool has_id;          /* these two: from what `mailserver deliver` printed */
 	struct uuid id;
 	struct slice spooled; /* the file's name, on the client's disk */

@@ -14,7 +14,7 @@ static const char schema_sql[] =
 	"pragma temp_store = file; pragma cache_size = -8000; begin;"
 	/* One row for each recipient that was handed over. */
 	"create table handed (n integer primary key, at integer, queue text, rcpt text, orig text,"
-	" id blob, spooled text, fate integer);"
+	" id blob, spooled text, fate integer, is_joined integer);"
 	/* The recipients that were deferred or given up, by name; NULL for all. */
 	"create table tried (queue text, rcpt text, orig text, given_up integer);"
 	/* What Exim's transport printed. */
@@ -52,7 +52,7 @@ enum statement {
 	" exists (select 1 from handed where id = ?1)"
 
 static const char *const statements[STATEMENTS] = {
-	[ADD_HANDED] = "insert into handed values (null, ?1, ?2, ?3, ?4, ?5, ?6, " UNKNOWN ")",
+	[ADD_HANDED] = "insert into handed values (null, ?1, ?2, ?3, ?4, ?5, ?6, " UNKNOWN ", ?7)",
 	[ADD_TRIED] = "insert into tried values (?1, name_of(?2), name_of(?3), ?4)",
 	[ADD_PRINTED] = "insert into printed values (?1, name_of(?2), ?3, ?4)",
 	[ADD_TAKEN] = TAKE,
@@ -221,6 +221,7 @@ static void add_handed(struct ledger *l, const struct maillog_line *line, int64_
 	bind_slice(stmt, 4, line->orig_to);
 	bind_id(stmt, 5, line->has_id ? &line->id : NULL);
 	bind_slice(stmt, 6, line->spooled);
+	sqlite3_bind_int(stmt, 7, line->is_joined);
 	step_once(l, ADD_HANDED);
 }
 
@@ -267,7 +268,8 @@ void ledger_add_line(struct ledger *l, const struct maillog_line *line, int64_t 
 	}
 }
 
-/* What was deferred, perhaps many times, and then handed over is settled. Indices are made when all is there, by sorting:
+/* Exim's transport prints once for all recipients of a call, and the log has that with the first of
+ * them. What was deferred, perhaps many times, and then handed over is settled. Indices are made when all is there, by sorting:
  * much faster than one by one. */
 void ledger_close_log(struct ledger *l)
 {
@@ -277,6 +279,11 @@ void ledger_close_log(struct ledger *l)
 	       "  where p.queue = handed.queue and p.name in (name_of(rcpt), name_of(orig)))"
 	       " where id is null and exists (select 1 from printed p"
 	       "  where p.queue = handed.queue and p.name in (name_of(rcpt), name_of(orig)));"
+	       "update handed set (id, spooled) = (select h.id, h.spooled from handed h"
+	       "  where h.queue = handed.queue and h.n < handed.n and not h.is_joined"
+	       "  order by h.n desc limit 1)"
+	       " where is_joined and id is null and exists (select 1 from printed p"
+	       "  where p.queue = handed.queue);"
 	       "create index handed_id on handed (id) where id is not null;"
 	       "create table held as select * from (select distinct * from tried) t"
 	       " where given_up or not exists (select 1 from handed h"

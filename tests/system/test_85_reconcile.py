@@ -206,6 +206,15 @@ def test_what_is_there_and_was_deferred_is_pending_and_no_error(server, tmp_path
     assert " log=deferred to=" in done.line(queue)
 
 
+def test_second_copy_is_unlogged_once_the_first_was_handed_over(server, tmp_path):
+    log, queue = Postfix(), queue_id()
+    first, second = take_in(server, queue), take_in(server, queue)
+    log.deferred(queue)
+    log.sent_as(queue, second)
+    done = check(server, log, tmp_path, expect=1)
+    assert done.words() == ["unlogged"] and f" id={first} " in done.lines[0]
+
+
 def test_retry_whose_first_answer_was_lost_is_found(server, tmp_path, sql):
     log, with_id, without = Postfix(), queue_id(), queue_id()
     for queue in (with_id, without):  # taken in two days before the log begins
@@ -290,20 +299,33 @@ def test_recipient_that_was_lost_is_not_taken_for_one_that_was_deferred(server, 
     ("R@Example.COM", None, R),
     ("a b@example.com", None, '"a b"@example.com'),
     ("user@internal.example", "alias@example.com", "alias@example.com"),
-    ("rewritten@internal.example", None, "another@example.com"),
 ])
 def test_addresses_may_be_written_otherwise(server, tmp_path, logged, orig, stored):
     log, queue = Postfix(), queue_id()
+    log.sent(queue, to="lost@example.com")
     take_in(server, queue, to=stored)
     log.sent(queue, to=logged, orig_to=orig)
+    done = check(server, log, tmp_path, expect=1)
+    assert done.words() == ["missing"] and done.lines[0].endswith(" to=lost@example.com")
+
+
+def test_as_many_as_both_sides_have_are_the_same_though_rewritten(server, tmp_path):
+    log, queue = Postfix(), queue_id()
+    log.sent(queue, to="rewritten@internal.example")
+    log.sent(queue, to="anew@internal.example")
+    take_in(server, queue, to="a@example.com")
+    assert check(server, log, tmp_path, expect=1).words() == ["missing"]
+    take_in(server, queue, to="b@example.com")
     assert check(server, log, tmp_path, expect=0).lines == []
 
 
 def test_original_recipient_counts(server, tmp_path):
     log, queue = Postfix(), queue_id()
+    log.sent(queue, to="lost@example.com")
     take_in(server, queue, to="x@example.com", **{"X-Original-Orig-Recipient": "alias@example.com"})
     log.sent(queue, to="y@example.com", orig_to="alias@example.com")
-    assert check(server, log, tmp_path, expect=0).lines == []
+    done = check(server, log, tmp_path, expect=1)
+    assert done.words() == ["missing"] and done.lines[0].endswith(" to=lost@example.com")
 
 
 # ---- Exim ----
@@ -329,6 +351,35 @@ def test_exims_log_is_understood(server, tmp_path):
     assert done.line(lost).startswith("missing") and done.line(pending).startswith("pending")
     assert f" id={identity} " in done.line(output)
     assert "5 deliveries" in done.said
+
+
+def test_what_exims_transport_prints_counts_for_all_of_a_call(server, tmp_path):
+    log, queue, other = Exim(), exim_id(), exim_id()
+    first, second = uuid.uuid4(), uuid.uuid4()
+    for identity, names in ((first, "abc"), (second, "de")):
+        log.line(queue, f"<{names[0]}@example.com>: mailserver transport output: 2.0.0 id={identity}")
+        log.sent(queue, to=f"{names[0]} <{names[0]}@example.com>")
+        log.sent(other)
+        for name in names[1:]:
+            log.sent(queue, to=f"{name} <{name}@example.com>", flag="->")
+    log.line(queue, "<f@example.com>: mailserver transport output: 2.0.0 spooled=1795.a7.msg")
+    log.sent(queue, to="f <f@example.com>")
+    log.sent(queue, to="g <g@example.com>", flag="->")
+    take_in(server, other)
+    done = check(server, log, tmp_path, expect=1)
+    assert [line.split()[3:] for line in done.lines] == [
+        *([f"id={first}", f"to={name}"] for name in "abc"),
+        *([f"id={second}", f"to={name}"] for name in "de"),
+        *(["file=1795.a7.msg", f"to={name}"] for name in "fg")]
+    assert done.words() == ["missing"] * 5 + ["spooled"] * 2
+
+
+def test_exims_local_parts_may_have_spaces(server, tmp_path):
+    log, queue = Exim(), exim_id()
+    log.sent(queue, to="lost <lost@example.com>")
+    log.sent(queue, to='a b <"a b"@example.com>', flag="->")
+    take_in(server, queue, to='"a b"@example.com')
+    assert check(server, log, tmp_path, expect=1).lines[0].endswith(" to=lost")
 
 
 def test_exims_deferral_and_later_delivery_are_one(server, tmp_path):

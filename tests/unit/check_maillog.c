@@ -266,13 +266,39 @@ START_TEST(exim_says_what_became_of_a_delivery)
 }
 END_TEST
 
+START_TEST(exim_local_parts_stand_without_quotes)
+{
+	static const struct look looks[] = {
+		{ EX "=> a b <\"a b\"@example.com> R=mailserver T=mailserver",
+			"sent|1r6Abc-0000xx-1A|mailserver|a b|\"a b\"@example.com|-|-" },
+		{ EX "=> a b@example.com <\"a b\"@example.com> R=mailserver T=mailserver",
+			"sent|1r6Abc-0000xx-1A|mailserver|a b@example.com|\"a "
+			"b\"@example.com|-|-" },
+		{ EX "-> 5\" disk <\"5\\\" disk\"@example.com> R=mailserver T=mailserver",
+			"sent|1r6Abc-0000xx-1A|mailserver|5\" disk|\"5\\\" "
+			"disk\"@example.com|-|-" },
+		{ EX "<\"a b\"@example.com>: mailserver transport output: 2.0.0 id=" ID,
+			"output|1r6Abc-0000xx-1A|mailserver|\"a b\"@example.com|-|-|" ID },
+		{ EX "== a b@example.com <\"a b\"@example.com> R=r T=mailserver defer (0): <x> R=y",
+			"deferred|1r6Abc-0000xx-1A|mailserver|a b@example.com|"
+			"\"a b\"@example.com|-|-" },
+	};
+
+	ASSERT_LOOKS(looks);
+}
+END_TEST
+
 START_TEST(exim_addresses_cannot_forge_a_transport)
 {
 	static const struct look looks[] = {
-		{ EX "=> \"x T=mailserver \"@example.com F=<\"y T=mailserver \"@example.org> "
-		     "R=dns T=remote_smtp",
-			"sent|1r6Abc-0000xx-1A|remote_smtp|\"x T=mailserver "
-			"\"@example.com|-|-|-" },
+		{ EX "=> x T=mailserver @example.com <\"x T=mailserver \"@example.com> "
+		     "F=<\"y T=mailserver \"@example.org> R=dns T=remote_smtp",
+			"sent|1r6Abc-0000xx-1A|remote_smtp|x T=mailserver @example.com|"
+			"\"x T=mailserver \"@example.com|-|-" },
+		{ EX "=> x <y> R=a T=mailserver  <\"x <y> R=a T=mailserver \"@example.com> R=dns "
+		     "T=remote_smtp",
+			"sent|1r6Abc-0000xx-1A|remote_smtp|x <y> R=a T=mailserver |"
+			"\"x <y> R=a T=mailserver \"@example.com|-|-" },
 		{ EX "=> r@example.com R=dns T=remote_smtp C=\"250 T=mailserver \\\" "
 		     "T=mailserver\"",
 			"sent|1r6Abc-0000xx-1A|remote_smtp|r@example.com|-|-|-" },
@@ -476,6 +502,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, postfix_lines_about_other_things_are_passed_over);
 	tcase_add_test(tc, exim_hand_over_is_understood_in_every_frame);
 	tcase_add_test(tc, exim_says_what_became_of_a_delivery);
+	tcase_add_test(tc, exim_local_parts_stand_without_quotes);
 	tcase_add_test(tc, exim_addresses_cannot_forge_a_transport);
 	tcase_add_test(tc, exim_lines_about_other_things_are_passed_over);
 	tcase_add_test(tc, damaged_lines_are_read_within_their_bounds);
