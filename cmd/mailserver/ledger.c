@@ -422,11 +422,13 @@ static_assert(LEDGER_MISSING == 0 && LEDGER_SPOOLED == 1 && LEDGER_DELETED == 2 
 		      LEDGER_UNLOGGED == 3 && LEDGER_PENDING == 4,
 	"as in the SQL");
 
-/* A line that is in two of the files counts once. `held` is what became of the queue id otherwise. */
+/* A line that is in two of the files counts once. A local part alone tells nobody whom it was for.
+ * `held` is what became of the queue id otherwise. */
 static const char report_sql[] =
 	"select at, case when fate = 2 then 2 when spooled is not null then 1 else 0 end,"
-	" queue, id, spooled, 0, rcpt, 0"
-	" from (select min(at) as at, queue, id, spooled, rcpt, fate from handed"
+	" queue, id, spooled, 0, iif(rcpt like '%@%' or orig is null, rcpt, format('%s <%s>', "
+	"rcpt, orig)), 0"
+	" from (select min(at) as at, queue, id, spooled, rcpt, orig, fate from handed"
 	"  where fate <> " KEPT " and " IN_PERIOD " group by queue, rcpt, id)"
 	" union all "
 	"select at, case when given_up is 0 then 4 else 3 end, queue, id, null, given_up is 1,"
