@@ -73,18 +73,19 @@ static bool find_unquoted(struct slice s, const char *ends, size_t *at_r)
 
 /* --- what `mailserver deliver` printed --- */
 
+/* "2.0.0 id=…" or "2.0.0 spooled=… after …"; what comes later may be anything. */
 static void take_report(struct slice text, struct maillog_line *line)
 {
-	size_t at;
+	size_t id_at = text.len, spooled_at = text.len;
 
-	if (find(text, SLICE_LIT(" id="), &at)) {
-		struct slice id = text;
-		slice_skip(&id, at + 4);
-		line->has_id = id.len >= UUID_TEXT && uuid_parse(id.base, UUID_TEXT, &line->id);
-	} else if (find(text, SLICE_LIT(" spooled="), &at)) {
-		struct slice rest = text;
-		slice_skip(&rest, at + strlen(" spooled="));
-		line->spooled = take_until(&rest, " ),;");
+	find(text, SLICE_LIT(" id="), &id_at);
+	find(text, SLICE_LIT(" spooled="), &spooled_at);
+	if (id_at < spooled_at) {
+		slice_skip(&text, id_at + strlen(" id="));
+		line->has_id = text.len >= UUID_TEXT && uuid_parse(text.base, UUID_TEXT, &line->id);
+	} else if (spooled_at < text.len) {
+		slice_skip(&text, spooled_at + strlen(" spooled="));
+		line->spooled = take_until(&text, " ),;");
 	}
 }
 

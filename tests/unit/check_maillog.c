@@ -101,6 +101,14 @@ START_TEST(postfix_says_what_became_of_a_delivery)
 		     "status=sent (delivered via mailserver service (2.0.0 spooled=1795.a7.msg))",
 			"sent|A1B2C3D4E5|mailserver|r@example.com|-|1795.a7.msg|-" },
 		{ PF "A1B2C3D4E5: to=<r@example.com>, " PIPED
+		     "status=sent (delivered via mailserver service (2.0.0 spooled=1795.a7.msg "
+		     "after 4.3.2 id=" ID " later))",
+			"sent|A1B2C3D4E5|mailserver|r@example.com|-|1795.a7.msg|-" },
+		{ PF "A1B2C3D4E5: to=<r@example.com>, " PIPED
+		     "status=sent (delivered via mailserver service (2.0.0 spooled=1795.a7.msg "
+		     "after 4.4.1 127.0.0.1:3000: Conn))",
+			"sent|A1B2C3D4E5|mailserver|r@example.com|-|1795.a7.msg|-" },
+		{ PF "A1B2C3D4E5: to=<r@example.com>, " PIPED
 		     "status=sent (delivered via mailserver service (2.0.0 id=0198f1c2-))",
 			"sent|A1B2C3D4E5|mailserver|r@example.com|-|-|-" },
 		{ PF "A1B2C3D4E5: to=<r@example.com>, relay=mailserver, conn_use=2, delay=0.2, "
