@@ -102,6 +102,41 @@ enum storage_result storage_purge(const struct storage_settings *set,
 	const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
 	struct storage_purged *purged_r, char **error_r);
 
+/* One message that is kept and that an MTA's queue id is known of. */
+struct storage_receipt {
+	struct uuid id; /* its time is when the message was taken in: uuid7_time_us() */
+	const char *queue_id;
+	const char *recipients_json; /* of the envelope: an array of strings */
+	const char *orig_recipient;  /* or NULL */
+};
+
+/* Of which messages: taken in from one moment on, and before another. */
+struct storage_receipts {
+	int64_t from_us, before_us;
+	const char *tenant; /* NULL: everybody's */
+	/* Called for each, in the order of their ids; false ends it. */
+	bool (*each)(void *each_data, const struct storage_receipt *receipt);
+	void *each_data;
+};
+
+/* Reads them from the database, on a connection of its own, and waits for it: for commands. The memory
+ * that it takes does not depend on how many there are, and it holds up nobody who writes.
+ *
+ * STORAGE_OK, also when `each` ended it; or STORAGE_UNAVAILABLE, and `*error_r` (free() it) says what
+ * is wrong. */
+enum storage_result storage_list_receipts(
+	const struct storage_settings *set, const struct storage_receipts *want, char **error_r);
+
+enum storage_fate {
+	STORAGE_UNKNOWN, /* never committed; or deleted and forgotten (retention's dedup_days) */
+	STORAGE_KEPT,
+	STORAGE_DELETED, /* taken in, and deleted since */
+};
+
+/* What became of the messages with these ids, whosever they are; as storage_list_receipts() does. */
+enum storage_result storage_fates(const struct storage_settings *set, const struct uuid *ids,
+	size_t count, enum storage_fate *fates_r, char **error_r);
+
 /* Opens at once, without waiting for a connection: until there is one, operations are UNAVAILABLE.
  * -1 with `*error_r` (free() it) for an url that no driver understands or settings that cannot work. */
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,

@@ -17,6 +17,10 @@ struct storage_driver {
 	enum storage_result (*purge)(const struct storage_settings *set,
 		const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
 		struct storage_purged *purged_r, char **error_r);
+	enum storage_result (*list_receipts)(const struct storage_settings *set,
+		const struct storage_receipts *want, char **error_r);
+	enum storage_result (*fates)(const struct storage_settings *set, const struct uuid *ids,
+		size_t count, enum storage_fate *fates_r, char **error_r);
 	int (*open)(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 		char **error_r);
 	void (*close)(struct storage *st);

@@ -11,6 +11,7 @@
 #include "storage/postgres/link.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/purge.h"
+#include "storage/postgres/receipts.h"
 #include "storage/postgres/trouble.h"
 #include "storage/storage_driver.h"
 
@@ -482,6 +483,8 @@ const struct storage_driver storage_postgres = {
 	.accepts = pg_conninfo_is,
 	.migrate = pg_migrate,
 	.purge = pg_purge,
+	.list_receipts = pg_list_receipts,
+	.fates = pg_fates,
 	.open = postgres_open,
 	.close = postgres_close,
 	.put = postgres_put,

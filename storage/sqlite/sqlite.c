@@ -4,6 +4,7 @@
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/migrate.h"
 #include "storage/sqlite/purge.h"
+#include "storage/sqlite/receipts.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -155,6 +156,8 @@ const struct storage_driver storage_sqlite = {
 	.accepts = sqlite_accepts,
 	.migrate = sqlite_migrate,
 	.purge = sqlite_purge,
+	.list_receipts = sqlite_list_receipts,
+	.fates = sqlite_fates,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.put = sqlite_put,

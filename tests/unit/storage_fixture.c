@@ -261,6 +261,15 @@ struct sample *sample_retry_of(const struct sample *first)
 	return s;
 }
 
+void sample_set_moment(struct sample *s, int64_t taken_in_us)
+{
+	struct uuid time = uuid7_least(taken_in_us);
+
+	memmove(s->message.id.bytes + 9, s->message.id.bytes + 8, 7); /* what makes it unique */
+	memcpy(s->message.id.bytes, time.bytes, 9);
+	s->message.received_us = taken_in_us;
+}
+
 struct world world;
 static char last_log[1024];
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
