@@ -13,7 +13,10 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 	libvalijson-dev nlohmann-json3-dev libhiredis-dev libcurl4-openssl-dev curl sqlite3
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
-	python3-psycopg2 python3-yaml
+	python3-psycopg2 python3-yaml swaks libnss-wrapper libdb5.3 libicu72 libnsl2 libsasl2-2 \
+	libgnutls-dane0 libidn12 libpcre2-8-0
+# Of which a machine can have but one installed, and need not have any: run from where they lie.
+MTAS       := postfix exim4-daemon-light
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2 python3-matplotlib \
 	$(if $(shell command -v npm),,nodejs npm)
 
@@ -45,7 +48,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench bench-costs lint format install clean
+.PHONY: all help deps run test unit system torture bench bench-costs bench-mta lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -107,6 +110,7 @@ help: ## this list
 
 deps: ## install what is missing, by apt
 	@sh tests/deps.sh $(BUILD_DEPS) $(TEST_DEPS)
+	@sh tests/deps.sh --unpack build/mta $(MTAS)
 
 run: ## build what is missing and start a server on 127.0.0.1:3000 with a database in data/
 	@sh tests/deps.sh $(BUILD_DEPS)
@@ -143,6 +147,12 @@ bench-costs: ## what the choices in Postgres' schema cost
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
 	@$(MAKE) --no-print-directory -s V=release $(BENCH_BIN)
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/costs.py $(OPTIONS)
+
+bench-mta: ## messages a second through Postfix, with `mailserver deliver` and with curl; needs root
+	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS) $(TEST_DEPS)
+	@sh tests/deps.sh --unpack build/mta $(MTAS)
+	@$(MAKE) --no-print-directory -s V=release all
+	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/mta.py $(OPTIONS)
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

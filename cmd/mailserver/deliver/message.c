@@ -97,17 +97,13 @@ static bool read_pipe(struct message *m, int fd, const char *folder, int64_t dea
 	}
 }
 
-/* Whether the process is there and not about to end. A process that dies closes its end of the pipe
- * before its children are given to another parent; but it has the kernel's mark by then (PF_EXITING,
- * in the ninth field of proc(5)'s stat). */
-static bool is_alive(pid_t parent)
+/* Of another process, as proc(5) tells it in `stat`; false, and nothing known, when it does not. */
+static bool read_stat(pid_t pid, pid_t *parent_r, unsigned *flags_r)
 {
 	char path[64], text[512];
-	unsigned flags = 0;
+	int parent;
 
-	if (getppid() != parent)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)parent);
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
 	if (fd >= 0)
@@ -115,15 +111,45 @@ static bool is_alive(pid_t parent)
 	text[n > 0 ? n : 0] = '\0';
 	/* The second field is a name that may hold anything. */
 	const char *rest = strrchr(text, ')');
-	if (rest != NULL)
-		sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags);
-	return (flags & PF_EXITING) == 0;
+	if (rest == NULL || sscanf(rest + 1, " %*c %d %*d %*d %*d %*d %u", &parent, flags_r) != 2)
+		return false;
+	*parent_r = parent;
+	return true;
+}
+
+/* The process that wrote the message, or a shell that it started and that started us; and the one
+ * above that, or 0. */
+struct writers {
+	pid_t parent, above;
+};
+
+static struct writers find_writers(void)
+{
+	struct writers w = { .parent = getppid() };
+	unsigned flags;
+
+	read_stat(w.parent, &w.above, &flags);
+	return w;
+}
+
+/* Whether they are there and not about to end. A process that dies closes its end of the pipe before
+ * its children are given to another parent; but it has the kernel's mark by then. */
+static bool are_alive(struct writers before)
+{
+	struct writers now = find_writers();
+	unsigned flags = 0, flags_above = 0;
+	pid_t ignored;
+
+	read_stat(now.parent, &ignored, &flags);
+	read_stat(now.above, &ignored, &flags_above);
+	return now.parent == before.parent && now.above == before.above &&
+	       ((flags | flags_above) & PF_EXITING) == 0;
 }
 
 bool message_read(struct message *m, int fd, const char *folder, int64_t deadline_ms, char *error_r,
 	size_t error_size)
 {
-	pid_t parent = getppid();
+	struct writers writers = find_writers();
 	off_t offset = lseek(fd, 0, SEEK_CUR);
 
 	if (offset >= 0 && message_of_file(m, fd, (uint64_t)offset))
@@ -135,7 +161,7 @@ bool message_read(struct message *m, int fd, const char *folder, int64_t deadlin
 		free(m->memory);
 		m->memory = NULL;
 	}
-	if (!is_alive(parent)) {
+	if (!are_alive(writers)) {
 		snprintf(error_r, error_size,
 			"the program that sent the message has died; the message may not be whole");
 		return false;
