@@ -6,7 +6,7 @@ there (Postfix: a HOLD action; Exim: queue_only), read with the MTA's own tool (
 `exim -Mvc`), and let go."""
 import pytest
 
-from servers.mailserver import message
+from servers.mailserver import Mailserver, message
 from servers.mta import CLIENTS, SENDER
 from servers.mta_site import KINDS, MtaSite
 from servers.postfix import Postfix
@@ -19,15 +19,20 @@ UTF8 = ("SMTPUTF8", "BODY=8BITMIME")
                 params=[(kind, client) for kind in KINDS for client in CLIENTS], ids="-".join)
 def mta_site_fixture(request):
     kind, client = request.param
-    with MtaSite(kind, client, timeout_s=60) as made:
-        yield made
+    server = Mailserver()
+    try:
+        with MtaSite(kind, client, timeout_s=60) as made:
+            made.serve(server.start())
+            yield made
+        assert server.stop() == 0, server.log()[-3000:]
+    finally:
+        server.close()
 
 
 @pytest.fixture
-def site(mta_site, launch):
-    mta_site.serve(launch())
-    yield mta_site
+def site(mta_site):
     mta_site.reset()
+    return mta_site
 
 
 def check_arrives(site, queue_id, recipients=("bob@example.com",), sender=SENDER):

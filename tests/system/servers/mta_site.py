@@ -21,7 +21,7 @@ class MtaSite:
         if kind == "postfix" and os.geteuid() != 0:
             pytest.skip("Postfix runs as several users, so it needs root")
         self.relay = Relay(0)
-        self.server = None
+        self.server, self.before = None, set()
         self.mta = KINDS[kind](f"http://127.0.0.1:{self.relay.port}{PATH}", client, timeout_s)
 
     def __enter__(self):
@@ -34,6 +34,7 @@ class MtaSite:
 
     def serve(self, server):
         self.server, self.relay.server_port = server, server.port
+        self.before = set()
         return server
 
     def reset(self):
@@ -44,6 +45,7 @@ class MtaSite:
         if self.relay.listener is None:
             self.relay.accept()
         self.mta.begin()
+        self.before = kept_ids(self.server.storage_url) if self.server else set()
 
     # ---- what a test waits for ----
 
@@ -63,7 +65,8 @@ class MtaSite:
         return self.mta.log_of(queue_id)
 
     def kept_ids(self):
-        return kept_ids(self.server.storage_url)
+        """Of this test."""
+        return kept_ids(self.server.storage_url) - self.before
 
     def read(self, id_):
         """What GET says about it, and its bytes."""
