@@ -50,8 +50,8 @@ char *sqlite_trouble(sqlite3 *db, const char *path, const char *doing, int rc)
 				   "again when it has finished",
 			path, doing);
 	if (sqlite_is_full(rc, sqlite_cause(db, rc)))
-		return sqlite_text("the database %s: %s: its disk is full; make room there", path,
-			doing);
+		return sqlite_text(
+			"the database %s: %s: its disk is full; make room there", path, doing);
 	return sqlite_text("the database %s: %s: %s", path, doing, sqlite3_errmsg(db));
 }
 
