@@ -185,7 +185,7 @@ void buf_json_end(struct buf *buf, char close)
 	buf_putc(buf, close);
 }
 
-void buf_json_time(struct buf *buf, int64_t us_since_epoch, int digits)
+void buf_time(struct buf *buf, int64_t us_since_epoch, int digits)
 {
 	int64_t s = us_since_epoch / 1000000, us = us_since_epoch % 1000000;
 	struct tm tm;
@@ -195,12 +195,19 @@ void buf_json_time(struct buf *buf, int64_t us_since_epoch, int digits)
 		s--;
 	}
 	gmtime_r(&(time_t){ s }, &tm);
-	comma_if_due(buf);
-	buf_printf(buf, "\"%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
+	buf_printf(buf, "%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
 		tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	if (digits == 3)
 		buf_printf(buf, ".%03d", (int)(us / 1000));
 	else if (digits == 6)
 		buf_printf(buf, ".%06d", (int)us);
-	buf_puts(buf, "Z\"");
+	buf_putc(buf, 'Z');
+}
+
+void buf_json_time(struct buf *buf, int64_t us_since_epoch, int digits)
+{
+	comma_if_due(buf);
+	buf_putc(buf, '"');
+	buf_time(buf, us_since_epoch, digits);
+	buf_putc(buf, '"');
 }

@@ -28,6 +28,9 @@ void buf_puts(struct buf *buf, const char *s);
 void buf_putc(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* RFC 3339, UTC, e.g. 2026-01-02T03:04:05Z, with `digits` (0, 3 or 6) of the second's fraction. */
+void buf_time(struct buf *buf, int64_t us_since_epoch, int digits);
+
 /* A JSON value each. Strings must be UTF-8 (bytes that are not come out as U+FFFD); NULL is null. */
 void buf_json_string(struct buf *buf, const char *s);
 void buf_json_slice(struct buf *buf, struct slice s);
@@ -39,7 +42,7 @@ void buf_json_raw(struct buf *buf, const char *json);
 void buf_json_key(struct buf *buf, const char *key);
 void buf_json_begin(struct buf *buf, char open); /* '{' or '[' */
 void buf_json_end(struct buf *buf, char close);  /* '}' or ']' */
-/* RFC 3339, UTC, e.g. "2026-01-02T03:04:05Z", with `digits` (0, 3 or 6) of the second's fraction. */
+/* buf_time() as a string. */
 void buf_json_time(struct buf *buf, int64_t us_since_epoch, int digits);
 
 #endif

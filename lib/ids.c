@@ -63,6 +63,15 @@ struct uuid uuid7_least(int64_t at_us)
 	return id;
 }
 
+int64_t uuid7_time_us(const struct uuid *id)
+{
+	int64_t ms = 0;
+
+	for (int i = 0; i < 6; i++)
+		ms = ms << 8 | id->bytes[i];
+	return ms * 1000;
+}
+
 void uuid_format(const struct uuid *id, char out[UUID_TEXT + 1])
 {
 	static const uint8_t group[] = { 4, 2, 2, 2, 6 };

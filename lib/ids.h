@@ -26,6 +26,9 @@ struct uuid uuid7(int64_t at_us);
 /* The least of all that moment's millisecond may have; what is below it is older. */
 struct uuid uuid7_least(int64_t at_us);
 
+/* The moment that a version 7 UUID holds, to the millisecond. */
+int64_t uuid7_time_us(const struct uuid *id);
+
 /* Lower-case 8-4-4-4-12 and a NUL. */
 void uuid_format(const struct uuid *id, char out[UUID_TEXT + 1]);
 /* Exactly that form, any case; false otherwise. */

@@ -31,6 +31,13 @@ static inline bool slice_ieq(struct slice a, struct slice b)
 	return a.len == b.len && (a.len == 0 || strncasecmp(a.base, b.base, a.len) == 0);
 }
 
+/* Past its first `len` bytes, of which it has so many. */
+static inline void slice_skip(struct slice *s, size_t len)
+{
+	s->base += len;
+	s->len -= len;
+}
+
 /* Without the spaces and tabs (and CR, LF) around it. */
 static inline struct slice slice_trim(struct slice s)
 {

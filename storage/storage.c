@@ -63,6 +63,23 @@ enum storage_result storage_purge(const struct storage_settings *set,
 			      : STORAGE_UNAVAILABLE;
 }
 
+enum storage_result storage_list_receipts(
+	const struct storage_settings *set, const struct storage_receipts *want, char **error_r)
+{
+	const struct storage_driver *driver = driver_for(set->url, error_r);
+
+	return driver != NULL ? driver->list_receipts(set, want, error_r) : STORAGE_UNAVAILABLE;
+}
+
+enum storage_result storage_fates(const struct storage_settings *set, const struct uuid *ids,
+	size_t count, enum storage_fate *fates_r, char **error_r)
+{
+	const struct storage_driver *driver = driver_for(set->url, error_r);
+
+	return driver != NULL ? driver->fates(set, ids, count, fates_r, error_r)
+			      : STORAGE_UNAVAILABLE;
+}
+
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 	char **error_r)
 {
@@ -99,6 +116,7 @@ void storage_stats(const struct storage *st, struct storage_stats *stats_r)
 void storage_put(struct storage *st, struct storage_put *op)
 {
 	assert(op->message->mime != NULL && op->message->envelope->sender != NULL);
+	op->bare = false;
 	st->driver->put(st, op);
 }
 

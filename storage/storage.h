@@ -35,15 +35,20 @@ enum storage_log_level { STORAGE_LOG_ERROR, STORAGE_LOG_WARNING, STORAGE_LOG_INF
 
 struct storage_settings {
 	const char *url; /* sqlite:///absolute/path, postgresql://…, or a libpq keyword string */
+	/* sqlite: a server's addresses, in a text that is the same for the same ones. While one has
+	 * the file open, or brings its schema up to date, those who name others are refused. NULL
+	 * for a program that accepts no mail: it is not refused. */
+	const char *listeners;
 	uint32_t connect_timeout_ms; /* this and statement_timeout_ms: postgres */
-	uint32_t
-		statement_timeout_ms; /* then a sent operation is STORAGE_UNCERTAIN, its link cut */
-	unsigned connections;         /* per worker: postgres */
-	bool prepared_statements;     /* postgres: false behind a pooler that shares sessions */
-	uint32_t partition_days;      /* postgres: of mail in one partition; 0: a week's */
-	unsigned batch_messages;      /* at most so many in one commit */
-	size_t batch_bytes;           /* and so many raw bytes, but always one message */
-	size_t queue_messages;        /* over these a put is STORAGE_UNAVAILABLE at once */
+	/* Then an operation that was sent is STORAGE_UNCERTAIN, its link cut. One that was not is
+	 * UNAVAILABLE after half of it. */
+	uint32_t statement_timeout_ms;
+	unsigned connections;     /* per worker: postgres */
+	bool prepared_statements; /* postgres: false behind a pooler that shares sessions */
+	uint32_t partition_days;  /* postgres: of mail in one partition; 0: a week's */
+	unsigned batch_messages;  /* at most so many in one commit */
+	size_t batch_bytes;       /* and so many raw bytes, but always one message */
+	size_t queue_messages;    /* over these a put is STORAGE_UNAVAILABLE at once */
 	size_t queue_bytes;
 	/* Called on a store's loop or on a driver's thread; may be NULL. */
 	void (*log)(void *log_data, enum storage_log_level level, const char *message);
@@ -97,6 +102,41 @@ enum storage_result storage_purge(const struct storage_settings *set,
 	const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
 	struct storage_purged *purged_r, char **error_r);
 
+/* One message that is kept and that an MTA's queue id is known of. */
+struct storage_receipt {
+	struct uuid id; /* its time is when the message was taken in: uuid7_time_us() */
+	const char *queue_id;
+	const char *recipients_json; /* of the envelope: an array of strings */
+	const char *orig_recipient;  /* or NULL */
+};
+
+/* Of which messages: taken in from one moment on, and before another. */
+struct storage_receipts {
+	int64_t from_us, before_us;
+	const char *tenant; /* NULL: everybody's */
+	/* Called for each, in the order of their ids; false ends it. */
+	bool (*each)(void *each_data, const struct storage_receipt *receipt);
+	void *each_data;
+};
+
+/* Reads them from the database, on a connection of its own, and waits for it: for commands. The memory
+ * that it takes does not depend on how many there are, and it holds up nobody who writes.
+ *
+ * STORAGE_OK, also when `each` ended it; or STORAGE_UNAVAILABLE, and `*error_r` (free() it) says what
+ * is wrong. */
+enum storage_result storage_list_receipts(
+	const struct storage_settings *set, const struct storage_receipts *want, char **error_r);
+
+enum storage_fate {
+	STORAGE_UNKNOWN, /* never committed; or deleted and forgotten (retention's dedup_days) */
+	STORAGE_KEPT,
+	STORAGE_DELETED, /* taken in, and deleted since */
+};
+
+/* What became of the messages with these ids, whosever they are; as storage_list_receipts() does. */
+enum storage_result storage_fates(const struct storage_settings *set, const struct uuid *ids,
+	size_t count, enum storage_fate *fates_r, char **error_r);
+
 /* Opens at once, without waiting for a connection: until there is one, operations are UNAVAILABLE.
  * -1 with `*error_r` (free() it) for an url that no driver understands or settings that cannot work. */
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
@@ -127,11 +167,16 @@ struct storage_message {
 	const char *headers_json, *addresses_json; /* mime_headers_json(), mime_addresses_json() */
 };
 
+/* A message is kept bare when the database takes it, but not what was derived from it: then that is
+ * empty, its parse status is "failed", and this stands behind its own defects. */
+#define STORAGE_BARE_DEFECT "storage"
+
 struct storage_put {
 	const struct storage_message *message;
 	void (*done)(struct storage_put *op, enum storage_result result); /* any but NOT_FOUND */
 	void *data;                                                       /* the caller's */
 	struct uuid id;  /* out, with OK and DUPLICATE: under which it is kept */
+	bool bare;       /* out, with OK: it is kept without what was derived from it */
 	void *driver[4]; /* the driver's */
 };
 void storage_put(struct storage *st, struct storage_put *op);

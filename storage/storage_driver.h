@@ -17,10 +17,14 @@ struct storage_driver {
 	enum storage_result (*purge)(const struct storage_settings *set,
 		const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
 		struct storage_purged *purged_r, char **error_r);
+	enum storage_result (*list_receipts)(const struct storage_settings *set,
+		const struct storage_receipts *want, char **error_r);
+	enum storage_result (*fates)(const struct storage_settings *set, const struct uuid *ids,
+		size_t count, enum storage_fate *fates_r, char **error_r);
 	int (*open)(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 		char **error_r);
 	void (*close)(struct storage *st);
-	void (*put)(struct storage *st, struct storage_put *op);
+	void (*put)(struct storage *st, struct storage_put *op); /* `bare` is false */
 	void (*get)(struct storage *st, struct storage_get *op);
 	void (*raw)(struct storage *st, struct storage_raw *op);
 	void (*ping)(struct storage *st, struct storage_ping *op);

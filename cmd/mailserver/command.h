@@ -10,6 +10,7 @@ int cmd_deliver(int argc, char **argv); /* its exit codes are its own: deliver/o
 int cmd_validate(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
+int cmd_reconcile(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 

@@ -15,6 +15,7 @@ static const struct command {
 		"check a configuration and say everything that is wrong with it" },
 	{ "migrate", cmd_migrate, "bring the database's schema up to date" },
 	{ "purge", cmd_purge, "delete the mail that is older than the configuration keeps it" },
+	{ "reconcile", cmd_reconcile, "compare an MTA's log with the database, for lost mail" },
 	{ "token", cmd_token, "make a fresh token, and its digest for the configuration" },
 	{ "config", cmd_config, "`config show`: the configuration in force, secrets hidden" },
 };

@@ -3,17 +3,26 @@
  *
  * Natural batching: what is put while all links are busy waits, and the link that gets free first
  * takes it, in one commit. Nothing waits for a timer, for a batch to fill, or for a busy link when
- * another is idle. */
+ * another is idle. A large message has a commit of its own, and there is one under way at most: the
+ * others must not find all links taken by such.
+ *
+ * What was put is answered within statement_timeout: it may wait for half of it, and a link that
+ * takes it has what is left. */
 #include "storage/postgres/link.h"
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/purge.h"
+#include "storage/postgres/receipts.h"
 #include "storage/postgres/trouble.h"
 #include "storage/storage_driver.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
+/* Whose turn it is goes round. */
+enum { PUTS, LARGE_PUTS, READS, QUEUES };
+
 enum {
+	LARGE_BYTES = 1 << 20,
 	MAX_TRIES = 3,             /* of a message whose transaction another one disturbs */
 	COMPLAINT_PAUSE_MS = 1000, /* a server in trouble fails many batches, for one reason */
 };
@@ -27,9 +36,10 @@ struct pg_store {
 	struct pg_link_user user;
 	struct pg_link **links;
 	struct pg_work **chosen; /* room for one batch */
-	struct pg_queue puts, reads;
+	struct pg_queue queues[QUEUES];
 	struct pg_queue refused; /* to be answered, but not before their call has returned */
-	bool read_is_next;       /* puts and reads take turns */
+	unsigned turn;           /* the queue that had it last */
+	bool has_large;          /* a link carries a large message */
 	bool circuit_is_open;    /* no link for so long that nothing waits for one */
 	bool is_starting;        /* no link was ever up, and the circuit not yet open */
 	uint64_t arrivals;
@@ -50,18 +60,34 @@ static bool a_link_is_up(const struct pg_store *s)
 
 /* --- queues --- */
 
-static uint64_t first_deadline(const struct pg_store *s)
+static bool nothing_waits(const struct pg_store *s)
 {
-	uint64_t put = s->puts.head != NULL ? s->puts.head->deadline_ms : UINT64_MAX;
-	uint64_t read = s->reads.head != NULL ? s->reads.head->deadline_ms : UINT64_MAX;
+	for (unsigned i = 0; i < QUEUES; i++)
+		if (s->queues[i].head != NULL)
+			return false;
+	return true;
+}
 
-	return put < read ? put : read;
+/* What has waited so long that too little time is left for doing it. */
+static bool is_late(const struct pg_store *s, const struct pg_work *work)
+{
+	return work->deadline_ms <= loop_now_ms(s->loop) + s->set.statement_timeout_ms / 2;
+}
+
+static uint64_t first_late_ms(const struct pg_store *s)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned i = 0; i < QUEUES; i++)
+		if (s->queues[i].head != NULL && s->queues[i].head->deadline_ms < first)
+			first = s->queues[i].head->deadline_ms;
+	return first == UINT64_MAX ? first : first - s->set.statement_timeout_ms / 2;
 }
 
 static void plan_sweep(struct pg_store *s)
 {
 	uint64_t now = loop_now_ms(s->loop);
-	uint64_t due = s->refused.head != NULL ? now + 1 : first_deadline(s);
+	uint64_t due = s->refused.head != NULL ? now + 1 : first_late_ms(s);
 
 	if (due == UINT64_MAX || (loop_timer_is_running(&s->sweep) && s->sweep_ms <= due))
 		return;
@@ -69,11 +95,19 @@ static void plan_sweep(struct pg_store *s)
 	loop_timer_start(&s->sweep, due > now ? due - now : 1);
 }
 
-static void fail_all(struct pg_queue *queue, enum storage_result result, uint64_t until_ms)
+static void fail_all(struct pg_queue *queue)
 {
-	while (queue->head != NULL && queue->head->deadline_ms <= until_ms) {
+	while (queue->head != NULL) {
 		struct pg_work *work = pg_queue_pop(queue);
-		work->kind->fail(work, result);
+		work->kind->fail(work, STORAGE_UNAVAILABLE);
+	}
+}
+
+static void fail_late(struct pg_store *s, struct pg_queue *queue)
+{
+	while (queue->head != NULL && is_late(s, queue->head)) {
+		struct pg_work *work = pg_queue_pop(queue);
+		work->kind->fail(work, STORAGE_UNAVAILABLE);
 	}
 }
 
@@ -83,28 +117,42 @@ static void on_sweep(void *data)
 	struct pg_queue refused = s->refused;
 
 	s->refused = (struct pg_queue){ .head = NULL };
-	fail_all(&refused, STORAGE_UNAVAILABLE, UINT64_MAX);
-	fail_all(&s->puts, STORAGE_UNAVAILABLE, loop_now_ms(s->loop));
-	fail_all(&s->reads, STORAGE_UNAVAILABLE, loop_now_ms(s->loop));
+	fail_all(&refused);
+	for (unsigned i = 0; i < QUEUES; i++)
+		fail_late(s, &s->queues[i]);
 	plan_sweep(s);
 }
 
-static bool has_room(const struct pg_store *s, const struct pg_queue *queue, size_t bytes)
+static bool has_room(const struct pg_store *s, size_t count, size_t bytes, size_t more_bytes)
 {
-	return queue->count < s->set.queue_messages &&
-	       (queue->count == 0 || queue->bytes + bytes <= s->set.queue_bytes);
+	return count < s->set.queue_messages &&
+	       (count == 0 || bytes + more_bytes <= s->set.queue_bytes);
 }
 
 static void enqueue(struct pg_store *s, struct pg_queue *queue, struct pg_work *work)
 {
 	work->arrival = s->arrivals++;
 	work->deadline_ms = loop_now_ms(s->loop) + s->set.statement_timeout_ms;
-	if (s->circuit_is_open || !has_room(s, queue, work->bytes))
-		queue = &s->refused;
-	pg_queue_push(queue, work);
+	pg_queue_push(s->circuit_is_open ? &s->refused : queue, work);
 	if (!loop_timer_is_running(&s->dispatch))
 		loop_timer_start(&s->dispatch, 0);
 	plan_sweep(s);
+}
+
+static struct pg_queue *queue_for_put(struct pg_store *s, const struct pg_work *work)
+{
+	const struct pg_queue *small = &s->queues[PUTS], *large = &s->queues[LARGE_PUTS];
+
+	if (!has_room(s, small->count + large->count, small->bytes + large->bytes, work->bytes))
+		return &s->refused;
+	return &s->queues[work->is_large ? LARGE_PUTS : PUTS];
+}
+
+static struct pg_queue *queue_for_read(struct pg_store *s)
+{
+	struct pg_queue *reads = &s->queues[READS];
+
+	return has_room(s, reads->count, 0, 0) ? reads : &s->refused;
 }
 
 /* --- from the queues to the links --- */
@@ -128,29 +176,35 @@ static unsigned least(unsigned a, unsigned b)
 /* As much as one batch may hold, even when a second link is idle: fewer commits are worth more. */
 static unsigned choose_puts(struct pg_store *s)
 {
+	struct pg_queue *puts = &s->queues[PUTS];
 	unsigned count = 0, room = s->set.batch_messages;
 	size_t bytes = 0;
 
 	do {
-		struct pg_work *work = pg_queue_pop(&s->puts);
+		struct pg_work *work = pg_queue_pop(puts);
 		room = least(room, work->company);
 		bytes += work->bytes;
 		s->chosen[count++] = work;
-	} while (s->puts.head != NULL && count < least(room, s->puts.head->company) &&
-		 bytes + s->puts.head->bytes <= s->set.batch_bytes);
+	} while (puts->head != NULL && count < least(room, puts->head->company) &&
+		 bytes + puts->head->bytes <= s->set.batch_bytes);
 	qsort(s->chosen, count, sizeof(s->chosen[0]), by_key);
 	return count;
 }
 
+/* How many are chosen; 0 when nothing may go. */
 static unsigned choose(struct pg_store *s)
 {
-	if (s->puts.head == NULL || (s->read_is_next && s->reads.head != NULL)) {
-		s->read_is_next = false;
-		s->chosen[0] = pg_queue_pop(&s->reads);
+	for (unsigned i = 1; i <= QUEUES; i++) {
+		unsigned turn = (s->turn + i) % QUEUES;
+		if (s->queues[turn].head == NULL || (turn == LARGE_PUTS && s->has_large))
+			continue;
+		s->turn = turn;
+		if (turn == PUTS)
+			return choose_puts(s);
+		s->chosen[0] = pg_queue_pop(&s->queues[turn]);
 		return 1;
 	}
-	s->read_is_next = true;
-	return choose_puts(s);
+	return 0;
 }
 
 static struct pg_link *idle_link(const struct pg_store *s)
@@ -165,9 +219,12 @@ static void on_dispatch(void *data)
 {
 	struct pg_store *s = data;
 	struct pg_link *link;
+	unsigned count;
 
-	while ((s->puts.head != NULL || s->reads.head != NULL) && (link = idle_link(s)) != NULL) {
-		unsigned count = choose(s);
+	for (unsigned i = 0; i < QUEUES; i++)
+		fail_late(s, &s->queues[i]);
+	while ((link = idle_link(s)) != NULL && (count = choose(s)) > 0) {
+		s->has_large |= s->chosen[0]->is_large;
 		pg_link_send(link, s->chosen, count);
 	}
 	plan_sweep(s);
@@ -183,8 +240,8 @@ static void on_grace(void *data)
 		"no link to the server for %u ms: everything is answered \"unavailable\" until "
 		"there is one",
 		s->set.connect_timeout_ms);
-	fail_all(&s->puts, STORAGE_UNAVAILABLE, UINT64_MAX);
-	fail_all(&s->reads, STORAGE_UNAVAILABLE, UINT64_MAX);
+	for (unsigned i = 0; i < QUEUES; i++)
+		fail_all(&s->queues[i]);
 }
 
 static void on_link_changed(struct pg_link_user *user)
@@ -216,7 +273,7 @@ static void complain(struct pg_store *s, const struct pg_batch *batch)
 
 static void put_again(struct pg_store *s, struct pg_work *work)
 {
-	pg_queue_push_front(&s->puts, work);
+	pg_queue_push_front(&s->queues[work->is_large ? LARGE_PUTS : PUTS], work);
 }
 
 /* One of them is to blame: each half goes in a commit of its own, until the culprit stands alone. */
@@ -286,6 +343,8 @@ static void on_settled(struct pg_link_user *user, const struct pg_batch *batch, 
 {
 	struct pg_store *s = H2O_STRUCT_FROM_MEMBER(struct pg_store, user, user);
 
+	if (batch->works[0]->is_large)
+		s->has_large = false;
 	switch (fate) {
 	case PG_COMMITTED:
 		on_committed(s, batch);
@@ -351,7 +410,7 @@ static void postgres_close(struct storage *st)
 {
 	struct pg_store *s = (struct pg_store *)st;
 
-	assert(s->puts.head == NULL && s->reads.head == NULL && s->refused.head == NULL);
+	assert(nothing_waits(s) && s->refused.head == NULL);
 	for (unsigned i = 0; i < s->set.connections; i++)
 		pg_link_close(&s->links[i]);
 	loop_timer_deinit(&s->dispatch);
@@ -371,7 +430,8 @@ static void postgres_put(struct storage *st, struct storage_put *op)
 
 	work->put = op;
 	work->bytes = op->message->raw.len;
-	enqueue(s, &s->puts, work);
+	work->is_large = work->bytes >= LARGE_BYTES;
+	enqueue(s, queue_for_put(s, work), work);
 }
 
 static void postgres_get(struct storage *st, struct storage_get *op)
@@ -380,7 +440,7 @@ static void postgres_get(struct storage *st, struct storage_get *op)
 	struct pg_work *work = pg_work_new(&pg_get);
 
 	work->get = op;
-	enqueue(s, &s->reads, work);
+	enqueue(s, queue_for_read(s), work);
 }
 
 static void postgres_raw(struct storage *st, struct storage_raw *op)
@@ -389,7 +449,7 @@ static void postgres_raw(struct storage *st, struct storage_raw *op)
 	struct pg_work *work = pg_work_new(&pg_raw);
 
 	work->raw = op;
-	enqueue(s, &s->reads, work);
+	enqueue(s, queue_for_read(s), work);
 }
 
 /* Without a link the answer is known, unless the first one is still being made. */
@@ -399,7 +459,7 @@ static void postgres_ping(struct storage *st, struct storage_ping *op)
 	struct pg_work *work = pg_work_new(&pg_ping);
 
 	work->ping = op;
-	enqueue(s, a_link_is_up(s) || s->is_starting ? &s->reads : &s->refused, work);
+	enqueue(s, a_link_is_up(s) || s->is_starting ? queue_for_read(s) : &s->refused, work);
 }
 
 static void postgres_stats(const struct storage *st, struct storage_stats *stats_r)
@@ -407,9 +467,11 @@ static void postgres_stats(const struct storage *st, struct storage_stats *stats
 	const struct pg_store *s = (const struct pg_store *)st;
 
 	*stats_r = (struct storage_stats){
-		.queue_depth = s->puts.count + s->reads.count + s->refused.count,
+		.queue_depth = s->refused.count,
 		.circuit_is_open = s->circuit_is_open,
 	};
+	for (unsigned i = 0; i < QUEUES; i++)
+		stats_r->queue_depth += s->queues[i].count;
 	for (unsigned i = 0; i < s->set.connections; i++) {
 		stats_r->connections += pg_link_is_up(s->links[i]);
 		stats_r->queue_depth += pg_link_load(s->links[i]);
@@ -421,6 +483,8 @@ const struct storage_driver storage_postgres = {
 	.accepts = pg_conninfo_is,
 	.migrate = pg_migrate,
 	.purge = pg_purge,
+	.list_receipts = pg_list_receipts,
+	.fates = pg_fates,
 	.open = postgres_open,
 	.close = postgres_close,
 	.put = postgres_put,

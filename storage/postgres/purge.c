@@ -15,12 +15,10 @@
 
 #define BATCH_MESSAGES "1000"
 #define BATCH_KEYS     "5000"
-#define LOCK_TIMEOUT   "2s"
 
 enum {
 	BATCH_BYTES = 64 << 20, /* of messages; one always fits */
 	ARRAY_BYTES = 1 << 20,  /* more than a batch's ids take */
-	BEGIN_BYTES = 256,
 };
 
 /* The messages of one tenant below an id. */
@@ -49,22 +47,20 @@ static bool is_stopped(const struct purge *p)
 
 /* --- transactions --- */
 
-/* What is set ends with the transaction: behind a pooler the session is everybody's. A count may take
- * as long as it takes. */
+/* A count may take as long as it takes. */
+static uint32_t timeout_ms(const struct purge *p)
+{
+	return p->keep->only_count ? 0 : p->set->statement_timeout_ms;
+}
+
 static bool begin(struct purge *p)
 {
-	char sql[BEGIN_BYTES];
-
-	snprintf(sql, sizeof(sql),
-		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "';"
-		"SET LOCAL statement_timeout = %u",
-		p->keep->only_count ? 0 : p->set->statement_timeout_ms);
-	return pg_session_run(&p->session, "beginning", sql);
+	return pg_session_begin(&p->session, timeout_ms(p));
 }
 
 static bool commit(struct purge *p)
 {
-	return pg_session_run(&p->session, "committing", "COMMIT");
+	return pg_session_commit(&p->session);
 }
 
 /* One statement in the transaction that is open. */
@@ -78,13 +74,7 @@ static PGresult *ask(
 static PGresult *ask_alone(
 	struct purge *p, const char *doing, const char *sql, int count, const char *const *values)
 {
-	PGresult *res = begin(p) ? ask(p, doing, sql, count, values) : NULL;
-
-	if (res != NULL && !commit(p)) {
-		PQclear(res);
-		res = NULL;
-	}
-	return res;
+	return pg_session_query_alone(&p->session, timeout_ms(p), doing, sql, count, values);
 }
 
 static uint64_t number_of(const PGresult *res)

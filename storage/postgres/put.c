@@ -15,7 +15,7 @@
  * wait for a synchronous standby, and the first copy may not have got there yet.
  *
  * The large column is unnested in a select list, not in FROM: there the server would first put all
- * of it aside, on disk when it is long. */
+ * of it aside, on disk when it is long. It is NULL for a large message, whose bytes follow (stream.h). */
 static const char put_sql[] =
 	"WITH fresh AS ("
 	" INSERT INTO message_keys (id, tenant, digest)"
@@ -40,7 +40,7 @@ static const char put_sql[] =
 	"), bytes AS ("
 	" INSERT INTO message_raw (id, raw)"
 	" SELECT id, raw FROM (SELECT unnest($1) AS id, unnest($27) AS raw) AS input"
-	" WHERE id IN (SELECT id FROM fresh)"
+	" WHERE id IN (SELECT id FROM fresh) AND raw IS NOT NULL"
 	"), parts AS ("
 	" INSERT INTO message_parts (id, n, path, content_type, filename, disposition, content_id,"
 	"  charset, encoding, size, sha256, is_attachment, raw_offset, raw_length)"
@@ -84,6 +84,7 @@ struct row {
 	const struct mime_message *mime;
 	const char *addresses_json, *headers_json;
 	struct arena *arena; /* of a bare one: what had to be cleaned */
+	bool is_large;
 };
 
 /* The years 1 to 9999: what every client of the database can show. */
@@ -172,9 +173,13 @@ static void add_message(struct pg_params *p, const struct row *row)
 	pg_rows_int8(p, m->raw.len);
 	pg_rows_bytes(p, (struct slice){ (const char *)m->sha256, sizeof(m->sha256) });
 	pg_rows_text(p, mime_status_name(row->mime->status));
-	add_list(p, row, defects->list, defects->count, row->arena != NULL ? "storage" : NULL);
+	add_list(p, row, defects->list, defects->count,
+		row->arena != NULL ? STORAGE_BARE_DEFECT : NULL);
 	pg_rows_text(p, clean(row, m->envelope->orig_recipient));
-	pg_rows_bytes(p, m->raw);
+	if (row->is_large)
+		pg_rows_null(p);
+	else
+		pg_rows_bytes(p, m->raw);
 }
 
 /* In the order of $28 to $41. */
@@ -211,14 +216,15 @@ static void add_messages(struct pg_params *p, struct pg_work *const *works, unsi
 	pg_rows_begin(p, put_types, MESSAGE_COLUMNS, rows);
 	for (unsigned i = 0; i < count; i++) {
 		const struct storage_message *m = works[i]->put->message;
-		struct row row = { m, m->mime, m->addresses_json, m->headers_json, NULL };
+		struct row row = { m, m->mime, m->addresses_json, m->headers_json, NULL,
+			works[i]->is_large };
 		struct mime_message *nothing = NULL;
 		if (is_twin(works, i))
 			continue;
 		if (works[i]->bare) {
-			nothing = mime_unparsed("storage");
+			nothing = mime_unparsed(STORAGE_BARE_DEFECT);
 			row = (struct row){ m, nothing, mime_addresses_json(nothing),
-				mime_headers_json(nothing), nothing->arena };
+				mime_headers_json(nothing), nothing->arena, works[i]->is_large };
 		}
 		add_message(p, &row);
 		mime_message_free(&nothing);
@@ -293,14 +299,23 @@ static unsigned put_succeed(struct pg_work **works, unsigned count, const PGresu
 	}
 	for (unsigned i = 0; i < count; i++) {
 		struct storage_put *op = works[i]->put;
-		if (!works[i]->is_kept)
+		if (!works[i]->is_kept) {
 			works[left++] = works[i];
-		else if (memcmp(&op->id, &op->message->id, sizeof(op->id)) == 0)
+		} else if (memcmp(&op->id, &op->message->id, sizeof(op->id)) == 0) {
+			op->bare = works[i]->bare;
 			answer(works[i], STORAGE_OK);
-		else
+		} else {
 			answer(works[i], STORAGE_DUPLICATE);
+		}
 	}
 	return left;
+}
+
+/* The statement answers with one row at most, and with two equal ids for what it has added. */
+bool pg_put_is_fresh(const struct pg_work *work, const PGresult *result)
+{
+	return PQntuples(result) == 1 &&
+	       memcmp(PQgetvalue(result, 0, 1), work->put->message->id.bytes, UUID_BYTES) == 0;
 }
 
 int pg_put_order(const struct pg_work *a, const struct pg_work *b)

@@ -7,6 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define LOCK_TIMEOUT "2s"
+
+enum { BEGIN_BYTES = 256 };
+
 bool pg_session_fail(struct pg_session *s, bool may_pass, const char *fmt, ...)
 {
 	va_list args;
@@ -87,6 +91,38 @@ bool pg_session_run(struct pg_session *s, const char *doing, const char *sql)
 
 	PQclear(res);
 	return res != NULL;
+}
+
+/* --- transactions --- */
+
+bool pg_session_begin(struct pg_session *s, uint32_t statement_timeout_ms)
+{
+	char sql[BEGIN_BYTES];
+
+	snprintf(sql, sizeof(sql),
+		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '" LOCK_TIMEOUT "';"
+		"SET LOCAL statement_timeout = %u",
+		statement_timeout_ms);
+	return pg_session_run(s, "beginning", sql);
+}
+
+bool pg_session_commit(struct pg_session *s)
+{
+	return pg_session_run(s, "committing", "COMMIT");
+}
+
+PGresult *pg_session_query_alone(struct pg_session *s, uint32_t statement_timeout_ms,
+	const char *doing, const char *sql, int count, const char *const *values)
+{
+	PGresult *res = pg_session_begin(s, statement_timeout_ms)
+				? pg_session_query(s, doing, sql, count, values)
+				: NULL;
+
+	if (res != NULL && !pg_session_commit(s)) {
+		PQclear(res);
+		res = NULL;
+	}
+	return res;
 }
 
 /* --- the connection --- */

@@ -29,6 +29,14 @@ PGresult *pg_session_query(struct pg_session *s, const char *doing, const char *
 /* One or more, without results that matter. */
 bool pg_session_run(struct pg_session *s, const char *doing, const char *sql);
 
+/* A transaction. What is set ends with it: behind a pooler the session is everybody's. A statement may
+ * take so long (0: as long as it takes), and wait for a lock for two seconds. */
+bool pg_session_begin(struct pg_session *s, uint32_t statement_timeout_ms);
+bool pg_session_commit(struct pg_session *s);
+/* One statement in a transaction of its own. */
+PGresult *pg_session_query_alone(struct pg_session *s, uint32_t statement_timeout_ms,
+	const char *doing, const char *sql, int count, const char *const *values);
+
 bool pg_session_fail(struct pg_session *s, bool may_pass, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

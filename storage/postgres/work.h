@@ -41,13 +41,18 @@ struct pg_work {
 		struct storage_ping *ping;
 	};
 	uint64_t arrival;     /* counts them: what came first stays first */
-	uint64_t deadline_ms; /* on the loop's clock: to wait no longer than that */
+	uint64_t deadline_ms; /* on the loop's clock: to be answered by then */
 	size_t bytes;
 	unsigned tries;
 	unsigned company; /* how many may be in a commit with it; smaller after one that failed */
 	bool bare;        /* without what was derived from it, since the server did not take that */
 	bool is_kept;     /* a put's: its operation knows the id */
+	bool is_large;    /* a put's: its bytes go out in pieces, in a transaction of its own */
 };
+
+/* Do the bytes of this large message have to follow, after such a result of its statement? Not where
+ * it is kept already. */
+bool pg_put_is_fresh(const struct pg_work *work, const PGresult *result);
 
 /* Orders puts by tenant and key; 0 for two of the same message. */
 int pg_put_order(const struct pg_work *a, const struct pg_work *b);

@@ -94,32 +94,6 @@ int sqlite_schema_number(sqlite3 *db, int *rc_r)
 	return number;
 }
 
-static bool is_of_the_system(int rc)
-{
-	return (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
-}
-
-/* The errno behind an error of the system; 0 when it is not known. SQLite itself loses it when a
- * commit fails, but the log's file remembers. */
-static int cause_of(sqlite3 *db, int rc)
-{
-	sqlite3_file *log = NULL;
-	int cause = db != NULL && is_of_the_system(rc) ? sqlite3_system_errno(db) : 0;
-
-	if (cause != 0 || db == NULL || !is_of_the_system(rc))
-		return cause;
-	sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-	if (log != NULL && log->pMethods != NULL)
-		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &cause);
-	return cause;
-}
-
-/* Disk, quota and file size limits all are "full" to whoever sent the mail. */
-static bool is_full(int rc, int cause)
-{
-	return (rc & 0xff) == SQLITE_FULL || cause == ENOSPC || cause == EDQUOT || cause == EFBIG;
-}
-
 static bool passes_by_itself(int rc)
 {
 	switch (rc & 0xff) {
@@ -152,7 +126,7 @@ enum storage_result sqlite_connection_note(struct sqlite_connection *c, int rc, 
 		sqlite3_busy_timeout(c->db, BUSY_MS);
 		return STORAGE_OK;
 	}
-	int cause = cause_of(c->db, rc);
+	int cause = sqlite_cause(c->db, rc);
 	if (rc != c->trouble)
 		log_trouble(c, rc, cause, doing);
 	c->trouble = rc;
@@ -160,7 +134,7 @@ enum storage_result sqlite_connection_note(struct sqlite_connection *c, int rc, 
 		sqlite3_busy_timeout(c->db, STILL_BUSY_MS);
 	else
 		disconnect(c);
-	return is_full(rc, cause) ? STORAGE_FULL : STORAGE_UNAVAILABLE;
+	return sqlite_is_full(rc, cause) ? STORAGE_FULL : STORAGE_UNAVAILABLE;
 }
 
 static int prepare(struct sqlite_connection *c)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/connection.h"
+#include "storage/sqlite/lock.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -18,6 +19,7 @@ struct queue {
 struct sqlite_core {
 	struct sqlite_core *next; /* in the table */
 	char *path;
+	struct sqlite_lock *file;           /* NULL: for a program that accepts no mail */
 	size_t batch_messages, batch_bytes; /* as the first store wanted it */
 
 	pthread_mutex_t lock; /* the queues and `stopping` */
@@ -217,16 +219,22 @@ static void core_free(struct sqlite_core *core)
 	pthread_cond_destroy(&core->reads.filled);
 	pthread_mutex_destroy(&core->lock);
 	pthread_mutex_destroy(&core->speaking);
+	sqlite_lock_release(&core->file);
 	free(core->path);
 	free(core);
 }
 
-static struct sqlite_core *core_new(const struct storage_settings *set, const char *path)
+static struct sqlite_core *core_new(
+	const struct storage_settings *set, const char *path, char **error_r)
 {
-	struct sqlite_core *core = h2o_mem_alloc(sizeof(*core));
+	struct sqlite_lock *file = NULL;
 
+	if (sqlite_lock_take(path, set->listeners, &file, error_r) != 0)
+		return NULL;
+	struct sqlite_core *core = h2o_mem_alloc(sizeof(*core));
 	*core = (struct sqlite_core){
 		.path = h2o_strdup(NULL, path, SIZE_MAX).base,
+		.file = file,
 		.batch_messages = set->batch_messages,
 		.batch_bytes = set->batch_bytes,
 	};
@@ -237,27 +245,29 @@ static struct sqlite_core *core_new(const struct storage_settings *set, const ch
 	if (start_threads(core))
 		return core;
 	core_free(core);
+	*error_r = strdup("no thread could be started for the database");
 	return NULL;
 }
 
 /* The table's lock is held. */
-static struct sqlite_core *core_find_or_start(const struct storage_settings *set, const char *path)
+static struct sqlite_core *core_find_or_start(
+	const struct storage_settings *set, const char *path, char **error_r)
 {
 	struct sqlite_core *core = table.first;
 
 	while (core != NULL && strcmp(core->path, path) != 0)
 		core = core->next;
-	if (core == NULL && (core = core_new(set, path)) != NULL) {
+	if (core == NULL && (core = core_new(set, path, error_r)) != NULL) {
 		core->next = table.first;
 		table.first = core;
 	}
 	return core;
 }
 
-struct sqlite_core *sqlite_core_attach(struct sqlite_store *store, const char *path)
+struct sqlite_core *sqlite_core_attach(struct sqlite_store *store, const char *path, char **error_r)
 {
 	pthread_mutex_lock(&table.lock);
-	struct sqlite_core *core = core_find_or_start(&store->settings, path);
+	struct sqlite_core *core = core_find_or_start(&store->settings, path, error_r);
 	if (core != NULL) {
 		pthread_mutex_lock(&core->speaking);
 		store->next = core->stores;

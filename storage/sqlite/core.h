@@ -43,9 +43,10 @@ struct sqlite_job {
 	struct slice raw;
 };
 
-/* The core for this store's file, which takes the store into its list. NULL when no thread could be
- * started. */
-struct sqlite_core *sqlite_core_attach(struct sqlite_store *store, const char *path);
+/* The core for this store's file, which takes the store into its list. NULL with `*error_r` (free()
+ * it) when another server has the file, or no thread could be started. */
+struct sqlite_core *sqlite_core_attach(
+	struct sqlite_store *store, const char *path, char **error_r);
 /* From the store's thread, everything being answered. The last store waits for the threads. */
 void sqlite_core_detach(struct sqlite_store *store);
 

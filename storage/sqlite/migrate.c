@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/sqlite/migrate.h"
 #include "storage/sqlite/connection.h"
+#include "storage/sqlite/lock.h"
 #include "storage/sqlite/trouble.h"
 #include "storage/storage_driver.h"
 
@@ -157,7 +158,11 @@ enum storage_migrated sqlite_migrate(
 
 	if (path == NULL)
 		return STORAGE_MIGRATE_FAILED;
-	enum storage_migrated outcome = migrate_file(path, applied_r, error_r);
+	enum storage_migrated outcome = STORAGE_MIGRATE_FAILED;
+	struct sqlite_lock *file = NULL;
+	if (sqlite_lock_take(path, set->listeners, &file, error_r) == 0)
+		outcome = migrate_file(path, applied_r, error_r);
+	sqlite_lock_release(&file);
 	free(path);
 	return outcome;
 }

@@ -4,6 +4,7 @@
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/migrate.h"
 #include "storage/sqlite/purge.h"
+#include "storage/sqlite/receipts.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -63,12 +64,11 @@ static int sqlite_open(const struct storage_settings *set, struct loop *loop, st
 	struct sqlite_store *st = h2o_mem_alloc(sizeof(*st));
 	*st = (struct sqlite_store){ .base.driver = &storage_sqlite, .settings = *set };
 	loop_mailbox_init(&st->answers, loop, on_answer);
-	st->core = sqlite_core_attach(st, path);
+	st->core = sqlite_core_attach(st, path, error_r);
 	free(path);
 	if (st->core == NULL) {
 		loop_mailbox_deinit(&st->answers);
 		free(st);
-		*error_r = strdup("no thread could be started for the database");
 		return -1;
 	}
 	*st_r = &st->base;
@@ -156,6 +156,8 @@ const struct storage_driver storage_sqlite = {
 	.accepts = sqlite_accepts,
 	.migrate = sqlite_migrate,
 	.purge = sqlite_purge,
+	.list_receipts = sqlite_list_receipts,
+	.fates = sqlite_fates,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.put = sqlite_put,

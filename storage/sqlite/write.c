@@ -197,13 +197,13 @@ static int insert_without_derived(
 	struct sqlite_connection *c, const struct storage_message *m, const char *id)
 {
 	const struct mime_strings *known = &m->mime->defects;
-	struct mime_message *nothing = mime_unparsed("storage");
+	struct mime_message *nothing = mime_unparsed(STORAGE_BARE_DEFECT);
 	const char **defects = arena_alloc(nothing->arena, (known->count + 1) * sizeof(*defects));
 	struct storage_message bare = *m;
 
 	for (size_t i = 0; i < known->count; i++)
 		defects[i] = known->list[i];
-	defects[known->count] = "storage";
+	defects[known->count] = STORAGE_BARE_DEFECT;
 	nothing->defects = (struct mime_strings){ defects, known->count + 1 };
 	bare.mime = nothing;
 	bare.headers_json = mime_headers_json(nothing);
@@ -296,6 +296,7 @@ static int store_put(struct sqlite_core *core, struct sqlite_connection *c, stru
 		rc = run(c, UNDO);
 		if (rc == SQLITE_OK)
 			rc = insert_put(c, job, insert_without_derived);
+		job->op.put->bare = rc == SQLITE_OK && job->result == STORAGE_OK;
 	}
 	if (about_the_message(rc)) {
 		log_refusal(core, m, rc, STORAGE_LOG_ERROR, "not kept");

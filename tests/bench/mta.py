@@ -15,7 +15,7 @@ import time
 
 import contenders  # noqa: F401 - makes the tests' servers known
 
-from servers.mailserver import Mailserver, message
+from servers.mailserver import TOKEN, Mailserver, message
 from servers.mta import CLIENTS, PATH
 from servers.postfix import FILES, Postfix
 from servers.postgres import Postgres
@@ -58,17 +58,31 @@ class Throughput:
              f"127.0.0.1:{mta.port}"], check=True, env=mta.env, timeout=120)
 
 
-def start_to_exit_ms(mta, url):
-    """Of the program alone, for one message after the other."""
+def start_to_exit_ms(command):
+    """Of the program alone, for one message after the other; {} is its number."""
     times = []
     for i in range(ALONE):
         began = time.monotonic()
-        subprocess.run(
-            [*mta.command_of_client(), "--url", url, "--token-file", mta.token, "--sender",
-             "alice@example.org", "--queue-id", str(i), "--", "bob@example.com"], check=True,
-            input=message(body="x" * SIZE), stdout=subprocess.DEVNULL)
+        subprocess.run([word.replace("{}", str(i)) for word in command], check=True,
+                       input=message(body="x" * SIZE), stdout=subprocess.DEVNULL)
         times.append(1000 * (time.monotonic() - began))
     return statistics.median(times)
+
+
+def programs(mtas, url):
+    """The same message by each, and by curl itself, without the shell that judges its answer."""
+    commands = {
+        NAMES[client]: [*mta.command_of_client(), "--url", url, "--token-file", str(mta.token),
+                        "--sender", "alice@example.org", "--queue-id", "{}", "--", "bob@example.com"]
+        for client, mta in mtas.items()}
+    fields = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "message/rfc822",
+              "X-Original-Sender": "alice@example.org", "X-Original-Recipient": "bob@example.com",
+              "X-Original-Queue-Id": "{}"}
+    plain = ["curl", "-q", "-sS", "--fail", "--data-binary", "@-", url]
+    for name, value in fields.items():
+        plain += ["-H", f"{name}: {value}"]
+    return {NAMES["deliver"]: commands[NAMES["deliver"]], "curl's script": commands[NAMES["curl"]],
+            "curl itself": plain}
 
 
 def row(name, values, digits=0):
@@ -90,13 +104,13 @@ def measure(options, postgres, server):
             for client, mta in mtas.items():
                 rates[client].append(throughput.kept(mta))
             rates["nothing"].append(throughput.dropped(mtas["deliver"]))
-        alone = {client: start_to_exit_ms(mta, url) for client, mta in mtas.items()}
+        alone = {name: start_to_exit_ms(command) for name, command in programs(mtas, url).items()}
     print("messages a second through Postfix, median (least–most)")
     for client, name in NAMES.items():
         row(name, rates[client])
     print(f"from start to exit, ms, median of {ALONE}, with the commit in it")
-    for client in alone:
-        print(f"  {NAMES[client]:28}{alone[client]:10.1f}")
+    for name, ms in alone.items():
+        print(f"  {name:28}{ms:10.1f}")
 
 
 def main():

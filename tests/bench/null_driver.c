@@ -53,6 +53,19 @@ static enum storage_result null_purge(const struct storage_settings *set,
 	return STORAGE_OK;
 }
 
+static enum storage_result null_list_receipts(
+	const struct storage_settings *set, const struct storage_receipts *want, char **error_r)
+{
+	return STORAGE_OK;
+}
+
+static enum storage_result null_fates(const struct storage_settings *set, const struct uuid *ids,
+	size_t count, enum storage_fate *fates_r, char **error_r)
+{
+	memset(fates_r, 0, count * sizeof(*fates_r));
+	return STORAGE_OK;
+}
+
 /* Whether it was a put. */
 static bool give(const struct answer *answer)
 {
@@ -166,6 +179,8 @@ const struct storage_driver storage_postgres = {
 	.accepts = null_accepts,
 	.migrate = null_migrate,
 	.purge = null_purge,
+	.list_receipts = null_list_receipts,
+	.fates = null_fates,
 	.open = null_open,
 	.close = null_close,
 	.put = null_put,

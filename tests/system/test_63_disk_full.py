@@ -11,10 +11,11 @@ import pytest
 from servers import faults
 from servers.ledger import check_ledger, check_retries
 from servers.load import Load
+from servers.mailserver import message
 from servers.postgres import Postgres
 from servers.postgres_site import PostgresSite
 from servers.tiny_disk import NoTinyDisk, TinyDisk
-from servers.waiting import wait_for
+from servers.waiting import DEADLINE_S, wait_for
 
 
 @pytest.fixture
@@ -89,3 +90,15 @@ def test_sqlite_has_no_room(launch, disk, tmp_path):
     shutil.copy(disk.seen_from_outside("mail.db"), tmp_path)
     check_ledger(f"sqlite://{tmp_path}/mail.db", load)
     faults.survived(name, **load.counts())
+
+
+def test_sqlite_server_that_finds_no_room_at_its_start_says_so(launch, disk):
+    server = launch(enter=disk.enter, storage_url=f"sqlite://{disk.path}/mail.db")
+    assert server.stop() == 0
+    disk.fill()
+    server.launch()
+    assert server.process.wait(DEADLINE_S) == 1
+    assert "its disk is full; make room there" in server.log(), server.log()
+    os.remove(disk.seen_from_outside("filler"))
+    server.start()
+    assert server.post(message()).status_code == 200

@@ -92,7 +92,7 @@ def send_together(server, database, mails):
 
     def send(i, raw, headers):
         connection = connect(server.url("/"))
-        answers[i] = attempt(connection, raw, headers)
+        answers[i] = attempt(connection, raw, headers, whole=True)
         connection.close()
 
     def start(i, raw, headers):
@@ -125,6 +125,23 @@ def send_with(server, database, poison, headers):
     return told
 
 
+def check_answer(server, answer):
+    """It says what a reader is told, and the log and the metrics do."""
+    told, read = answer.told, server.get(f"/api/emails/{answer.id}").json()
+    assert (read["parse_status"], read["message_id"]) == ("failed", None), read
+    assert read["defects"][-1] == "storage", read
+    same = {"id": "id", "size": "size", "sha256": "sha256", "parse_status": "parse_status",
+            "defects": "defects", "rfc_message_id": "message_id"}
+    assert {name: told[name] for name in same} == {name: read[of] for name, of in same.items()}
+    line, = [e for e in server.events("request") if e.get("id") == answer.id]
+    assert line["parse_status"] == "failed", line
+
+
+def statuses(server):
+    return {status: value(server, "email_parse_status_total", status=status) or 0
+            for status in ("ok", "degraded", "failed")}
+
+
 @DATABASES_AND_MOMENTS
 def test_message_that_is_refused_in_any_form_waits_alone(server, how):
     name = f"{server.backend}: poison in a batch"
@@ -151,8 +168,10 @@ def test_message_whose_derived_columns_are_refused_is_kept_without_them(server, 
         assert (told.status, told.duplicate) == (200, False), told
         subject, status, defects = database.row(told.id)
         assert (subject, status) == (None, "failed") and "storage" in defects
+        check_answer(server, told)
         assert server.get(f"/api/emails/{told.id}/raw").content == poison
         faults.injected(name)
     rows = Rows(server.storage_url)
     assert len(rows.messages) == len(rows.raw) == len(rows.keys) == (GOOD + 2) * ROUNDS
+    assert statuses(server) == {"ok": (GOOD + 1) * ROUNDS, "degraded": 0, "failed": ROUNDS}
     faults.survived(name, messages=len(rows.messages))

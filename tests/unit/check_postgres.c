@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is the Postgres driver's own: links that break, servers that hang, errors of every class. Only
  * runs when $TEST_POSTGRES_URL names a server whose user may create databases. */
+#include "lib/digest.h"
 #include "tests/unit/relay.h"
 #include "tests/unit/storage_fixture.h"
 
@@ -287,14 +288,9 @@ START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
 }
 END_TEST
 
-START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
+/* The relay is mute, and one message is there already. */
+static void lose_answer_and_retry(struct sample *s, struct sample *retry)
 {
-	struct sample *s = sample_new(), *retry = sample_retry_of(s);
-
-	wait_for_ping(STORAGE_OK);
-	warm_up();
-	relay_mute(relay, true);
-	put_begin(world.store, s);
 	wait_for_number("SELECT count(*) FROM messages", 2);
 	ck_assert(!s->answered);
 	relay_cut(relay);
@@ -304,6 +300,17 @@ START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
 	wait_for_ping(STORAGE_OK);
 	ck_assert_result(put(retry), STORAGE_DUPLICATE);
 	ck_assert_mem_eq(&retry->put.id, &s->message.id, sizeof(retry->put.id));
+}
+
+START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
+{
+	struct sample *s = sample_new(), *retry = sample_retry_of(s);
+
+	wait_for_ping(STORAGE_OK);
+	warm_up();
+	relay_mute(relay, true);
+	put_begin(world.store, s);
+	lose_answer_and_retry(s, retry);
 	ck_assert_int_eq(kept(), 2);
 	free(s);
 	free(retry);
@@ -348,6 +355,208 @@ START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 	ck_assert_int_eq(kept(), 1);
 	free(large);
 	free(s);
+}
+END_TEST
+
+/* ---- large messages, whose bytes follow their statement ---- */
+
+enum { LARGE_BYTES = 5 << 20 };
+
+static struct sample *large_new(void)
+{
+	static char bytes[LARGE_BYTES];
+	struct sample *s = sample_new();
+
+	for (size_t i = 0; i < LARGE_BYTES; i++)
+		bytes[i] = (char)(i ^ i >> 8);
+	s->message.raw = (struct slice){ bytes, LARGE_BYTES };
+	return s;
+}
+
+static void assert_raw_kept(const struct sample *s)
+{
+	ck_assert_result(raw("default", s->message.id, s), STORAGE_OK);
+}
+
+#define COPIES "SELECT count(*) " OTHER_SESSIONS " AND query LIKE 'COPY%'"
+
+/* What others wait for, when a trigger makes them. */
+#define LOCK   "SELECT pg_advisory_lock(1)"
+#define UNLOCK "SELECT pg_advisory_unlock(1)"
+static void hold_up_the_commit_of(const struct sample *s)
+{
+	char sql[1024], id[UUID_TEXT + 1];
+
+	uuid_format(&s->message.id, id);
+	snprintf(sql, sizeof(sql),
+		"CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+		" PERFORM pg_advisory_xact_lock(1); RETURN new; END $$;"
+		"CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON messages DEFERRABLE INITIALLY"
+		" DEFERRED FOR EACH ROW WHEN (new.id = '%s') EXECUTE FUNCTION wait()",
+		id);
+	run_sql(sql);
+	run_sql(LOCK);
+}
+
+START_TEST(large_commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
+{
+	struct sample *s = large_new(), *retry = sample_retry_of(s);
+
+	wait_for_ping(STORAGE_OK);
+	warm_up();
+	hold_up_the_commit_of(s);
+	put_begin(world.store, s);
+	wait_for_number(BLOCKED_SESSIONS, 1);
+	relay_mute(relay, true);
+	run_sql(UNLOCK);
+	lose_answer_and_retry(s, retry);
+	assert_raw_kept(s);
+	free(s);
+	free(retry);
+}
+END_TEST
+
+/* Before the COMMIT it is certain that nothing is kept. */
+START_TEST(session_that_ends_while_the_bytes_are_sent_has_kept_nothing)
+{
+	struct sample *s = large_new(), *retry = sample_retry_of(s);
+
+	wait_for_ping(STORAGE_OK);
+	warm_up();
+	run_sql("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+		" PERFORM pg_advisory_xact_lock(1); RETURN new; END $$;"
+		"CREATE TRIGGER wait BEFORE INSERT ON message_raw FOR EACH ROW EXECUTE FUNCTION "
+		"wait()");
+	run_sql(LOCK);
+	put_begin(world.store, s);
+	wait_for_number(BLOCKED_SESSIONS, 1);
+	ck_assert_int_eq(number(COPIES), 1);
+	run_sql(END_OTHER_SESSIONS);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	run_sql(UNLOCK);
+	wait_for_ping(STORAGE_OK);
+	ck_assert_int_eq(number("SELECT count(*) FROM message_keys"), 1);
+	put_ok(retry);
+	assert_raw_kept(retry);
+	free(s);
+	free(retry);
+}
+END_TEST
+
+/* And the link is as good as before. */
+START_TEST(large_message_whose_bytes_find_the_disk_full_is_full)
+{
+	struct sample *s = large_new(), *after = large_new();
+
+	world.settings.connections = 1;
+	reopen_with("");
+	wait_for_ping(STORAGE_OK);
+	long pid = number("SELECT pid " OTHER_SESSIONS);
+	run_sql("CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+		" RAISE EXCEPTION 'as the test wants' USING ERRCODE = '53100'; END $$;"
+		"CREATE TRIGGER fill BEFORE INSERT ON message_raw FOR EACH ROW EXECUTE FUNCTION "
+		"fill()");
+	ck_assert_result(put(s), STORAGE_FULL);
+	ck_assert_int_eq(number("SELECT count(*) FROM message_keys"), 0);
+	run_sql("DROP TRIGGER fill ON message_raw");
+	put_ok(after);
+	assert_raw_kept(after);
+	ck_assert_int_eq(number("SELECT pid " OTHER_SESSIONS), pid);
+	free(s);
+	free(after);
+}
+END_TEST
+
+START_TEST(large_message_needs_no_prepared_statements)
+{
+	struct sample *s = large_new(), *retry = sample_retry_of(s);
+
+	world.settings.prepared_statements = false;
+	reopen_with("");
+	wait_for_ping(STORAGE_OK);
+	put_ok(s);
+	ck_assert_result(put(retry), STORAGE_DUPLICATE);
+	assert_raw_kept(s);
+	free(s);
+	free(retry);
+}
+END_TEST
+
+/* In the test's own transaction. */
+static void take_key_of(const struct sample *s)
+{
+	char sql[256], digits[2 * sizeof(s->message.key) + 1];
+
+	hex_encode(s->message.key, sizeof(s->message.key), digits);
+	snprintf(sql, sizeof(sql),
+		"INSERT INTO message_keys (id, tenant, digest) VALUES (gen_random_uuid(),"
+		" 'default', decode('%s', 'hex'))",
+		digits);
+	run_sql(sql);
+}
+
+/* While large ones wait for something, a link is left for the others. */
+START_TEST(small_message_passes_large_ones)
+{
+	enum { COUNT = 3 };
+	struct sample *large[COUNT], *small = sample_new();
+
+	wait_for_ping(STORAGE_OK);
+	warm_up();
+	run_sql("BEGIN");
+	for (size_t i = 0; i < COUNT; i++) {
+		large[i] = large_new();
+		take_key_of(large[i]);
+		put_begin(world.store, large[i]);
+	}
+	wait_for_number(BLOCKED_SESSIONS, 1);
+	put_ok(small);
+	ck_assert(!large[0]->answered && !large[1]->answered && !large[2]->answered);
+	run_sql("ROLLBACK");
+	for (size_t i = 0; i < COUNT; i++) {
+		ck_assert(run_until(world.loop, &large[i]->answered));
+		ck_assert_result(large[i]->result, STORAGE_OK);
+		assert_raw_kept(large[i]);
+		free(large[i]);
+	}
+	free(small);
+}
+END_TEST
+
+/* ---- how long it may take ---- */
+
+/* The first one has the link until the server gives it up; the second has what is left of its own
+ * time then, and is given up in time as well. */
+START_TEST(waiting_counts_as_part_of_the_time)
+{
+	struct sample *first = sample_new(), *second = sample_new(), *third = sample_new();
+
+	world.settings.statement_timeout_ms = 4000;
+	world.settings.connections = 1;
+	reopen_with("");
+	wait_for_ping(STORAGE_OK);
+	warm_up();
+	run_sql("BEGIN; LOCK TABLE messages");
+	put_begin(world.store, first);
+	wait_for_number(BLOCKED_SESSIONS, 1);
+	put_begin(world.store, third);
+	uint64_t third_ms = loop_now_ms(world.loop);
+	while (loop_now_ms(world.loop) < third_ms + 1500)
+		loop_run(world.loop, 10);
+	uint64_t second_ms = loop_now_ms(world.loop);
+	put_begin(world.store, second);
+	ck_assert(run_until(world.loop, &third->answered));
+	ck_assert_uint_lt(loop_now_ms(world.loop) - third_ms, 3000);
+	ck_assert(run_until(world.loop, &second->answered));
+	ck_assert_uint_lt(loop_now_ms(world.loop) - second_ms, 4000);
+	ck_assert_result(first->result, STORAGE_UNAVAILABLE);
+	ck_assert_result(second->result, STORAGE_UNAVAILABLE);
+	ck_assert_result(third->result, STORAGE_UNAVAILABLE);
+	run_sql("COMMIT");
+	free(first);
+	free(second);
+	free(third);
 }
 END_TEST
 
@@ -625,10 +834,17 @@ static Suite *suite_with_server(void)
 	tcase_add_test(tc, message_that_fails_at_the_commit_harms_no_other);
 	tcase_add_test(tc, message_the_database_does_not_take_is_kept_bare);
 	tcase_add_test(tc, statements_need_not_be_prepared);
+	tcase_add_test(tc, large_message_whose_bytes_find_the_disk_full_is_full);
+	tcase_add_test(tc, large_message_needs_no_prepared_statements);
+	tcase_add_test(tc, small_message_passes_large_ones);
+	tcase_add_test(tc, waiting_counts_as_part_of_the_time);
 	tcase_add_test(tc, read_only_server_is_unavailable_until_it_is_not);
 	tcase_add_test(tc, read_only_server_is_none_and_the_link_looks_for_the_primary);
 	tcase_add_test(tc, lazy_commits_of_the_database_are_not_ours);
 	tcase_add_test(relayed, commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate);
+	tcase_add_test(
+		relayed, large_commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate);
+	tcase_add_test(relayed, session_that_ends_while_the_bytes_are_sent_has_kept_nothing);
 	tcase_add_test(relayed, named_host_is_looked_up);
 	tcase_add_test(relayed, server_that_hangs_is_given_up_in_time);
 	tcase_add_test(relayed, message_cut_off_while_it_is_sent_is_unavailable);

@@ -27,20 +27,11 @@ static void setup_postgres(void)
 
 /* ---- messages of an age ---- */
 
-static void make_old(struct sample *s, int64_t taken_in_us)
-{
-	struct uuid time = uuid7_least(taken_in_us);
-
-	memmove(s->message.id.bytes + 9, s->message.id.bytes + 8, 7); /* what makes it unique */
-	memcpy(s->message.id.bytes, time.bytes, 9);
-	s->message.received_us = taken_in_us;
-}
-
 static struct sample *put_old(const char *tenant, int64_t age_us)
 {
 	struct sample *s = sample_new();
 
-	make_old(s, NOW - age_us);
+	sample_set_moment(s, NOW - age_us);
 	s->message.tenant = tenant;
 	ck_assert_result(put(s), STORAGE_OK);
 	return s;
@@ -52,7 +43,7 @@ static struct sample *put_many_old(size_t count, int64_t age_us)
 	struct sample *list = samples_new(count);
 
 	for (size_t i = 0; i < count; i++) {
-		make_old(&list[i], NOW - age_us - (int64_t)i * MS);
+		sample_set_moment(&list[i], NOW - age_us - (int64_t)i * MS);
 		put_begin(world.store, &list[i]);
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -329,7 +320,7 @@ START_TEST(retry_is_stored_anew_once_the_key_is_gone)
 
 	assert_purges(&keep, 1, 1);
 	assert_rows(0, 0);
-	make_old(retry, NOW);
+	sample_set_moment(retry, NOW);
 	ck_assert_result(put(retry), STORAGE_OK);
 	ck_assert(is_there(retry) && !is_there(s));
 	assert_purges(&keep, 0, 0);
@@ -475,7 +466,7 @@ START_TEST(mail_is_taken_while_it_purges)
 	purger_start(&p);
 	for (; begun < PUTS; begun++) {
 		struct sample *s = &young[begun];
-		make_old(s, NOW);
+		sample_set_moment(s, NOW);
 		if (begun % 2 == 0)
 			memcpy(s->message.key, old[begun].message.key, sizeof(s->message.key));
 		put_begin(world.store, s);

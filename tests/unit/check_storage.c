@@ -281,10 +281,10 @@ static void run_workers(struct worker *workers)
 		pthread_join(workers[i].thread, NULL);
 }
 
-START_TEST(same_key_from_many_workers_is_kept_once)
+/* All of them put `first`, each time under another id. */
+static void put_from_many_workers(const struct sample *first)
 {
 	struct worker workers[WORKERS] = { 0 };
-	struct sample *first = sample_new();
 	size_t kept = 0;
 
 	for (size_t i = 0; i < WORKERS * PUTS_EACH; i++)
@@ -303,6 +303,13 @@ START_TEST(same_key_from_many_workers_is_kept_once)
 		free(s);
 	}
 	ck_assert_uint_eq(kept, 1);
+}
+
+START_TEST(same_key_from_many_workers_is_kept_once)
+{
+	struct sample *first = sample_new();
+
+	put_from_many_workers(first);
 	free(first);
 }
 END_TEST
@@ -401,6 +408,121 @@ START_TEST(callback_may_put_again)
 }
 END_TEST
 
+/* ---- large messages, whose bytes a driver may send another way ---- */
+
+enum { LARGE_BYTES = 3000001 }; /* and no multiple of anything */
+
+/* The bytes of some messages, which keep their own keys; free() them. */
+static char *make_large(struct sample *list, size_t count)
+{
+	char *bytes = malloc(LARGE_BYTES);
+
+	for (size_t i = 0; i < LARGE_BYTES; i++)
+		bytes[i] = (char)(i ^ i >> 8 ^ i >> 16);
+	for (size_t i = 0; i < count; i++)
+		list[i].message.raw = (struct slice){ bytes, LARGE_BYTES };
+	return bytes;
+}
+
+START_TEST(retry_of_large_message_is_duplicate_with_first_id)
+{
+	struct sample *first = sample_new(), *other = sample_new();
+	char *bytes = make_large(first, 1);
+	struct sample *retry = sample_retry_of(first);
+
+	put_ok(first);
+	ck_assert_result(put(retry), STORAGE_DUPLICATE);
+	ck_assert_mem_eq(&retry->put.id, &first->message.id, sizeof(retry->put.id));
+	ck_assert_result(raw("default", retry->message.id, NULL), STORAGE_NOT_FOUND);
+	put_ok(other);
+	world_reopen();
+	assert_kept(first);
+	assert_kept(other);
+	free(retry);
+	free(other);
+	free(first);
+	free(bytes);
+}
+END_TEST
+
+/* Right up to where a driver may draw the line. */
+START_TEST(messages_of_about_a_megabyte_are_kept_to_the_byte)
+{
+	enum { COUNT = 5, MEGABYTE = 1 << 20 };
+	struct sample *list = samples_new(COUNT);
+	char *bytes = make_large(list, COUNT);
+
+	for (size_t i = 0; i < COUNT; i++) {
+		list[i].message.raw.len = MEGABYTE - COUNT / 2 + i;
+		put_begin(world.store, &list[i]);
+	}
+	wait_for_all(list, COUNT);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_kept(&list[i]);
+	free(list);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(large_and_small_messages_put_at_once_are_all_kept)
+{
+	enum { COUNT = 60, EACH = 10 };
+	struct sample *list = samples_new(COUNT), one = { .put.message = NULL };
+	struct storage_stats stats;
+	char *bytes = make_large(&one, 1);
+
+	for (size_t i = 0; i < COUNT; i += EACH)
+		list[i].message.raw = one.message.raw;
+	for (size_t i = 0; i < COUNT; i++)
+		put_begin(world.store, &list[i]);
+	storage_stats(world.store, &stats);
+	ck_assert_uint_eq(stats.queue_depth, COUNT);
+	wait_for_all(list, COUNT);
+	storage_stats(world.store, &stats);
+	ck_assert_uint_eq(stats.queue_depth, 0);
+	ck_assert_uint_eq(count_results(list, COUNT, STORAGE_OK), COUNT);
+	for (size_t i = 0; i < COUNT; i++)
+		assert_kept(&list[i]);
+	free(list);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(same_large_message_from_many_workers_is_kept_once)
+{
+	struct sample *first = sample_new();
+	char *bytes = make_large(first, 1);
+
+	put_from_many_workers(first);
+	free(first);
+	free(bytes);
+}
+END_TEST
+
+START_TEST(large_messages_over_the_queues_bytes_are_unavailable)
+{
+	enum { COUNT = 12 };
+	struct sample *list = samples_new(COUNT);
+	char *bytes = make_large(list, COUNT);
+
+	world.settings.queue_bytes = 2 * LARGE_BYTES;
+	world_reopen();
+	wait_until_ping_is(STORAGE_OK);
+	for (size_t i = 0; i < COUNT; i++)
+		put_begin(world.store, &list[i]);
+	wait_for_all(list, COUNT);
+	size_t kept = count_results(list, COUNT, STORAGE_OK);
+	ck_assert_uint_ge(kept, 2);
+	ck_assert_uint_le(kept, 4);
+	ck_assert_uint_eq(count_results(list, COUNT, STORAGE_UNAVAILABLE), COUNT - kept);
+	for (size_t i = 0; i < COUNT; i++)
+		ck_assert_result(raw("default", list[i].message.id, &list[i]),
+			list[i].result == STORAGE_OK ? STORAGE_OK : STORAGE_NOT_FOUND);
+	free(list);
+	free(bytes);
+}
+END_TEST
+
 /* Puts all at once: some must be refused, none be lost, and the store be well afterwards. */
 static void overfill(size_t count)
 {
@@ -454,8 +576,10 @@ static struct sample *put_poisoned_batch(void (*spoil)(struct sample *s))
 	wait_for_all(list, COUNT);
 	for (size_t i = 0; i < COUNT; i++) {
 		ck_assert_result(list[i].result, STORAGE_OK);
-		if (i != BAD)
-			assert_kept(&list[i]);
+		if (i == BAD)
+			continue;
+		ck_assert(!list[i].put.bare);
+		assert_kept(&list[i]);
 	}
 	*bad = list[BAD];
 	bad->message.envelope = &bad->envelope;
@@ -475,10 +599,27 @@ START_TEST(refused_headers_leave_the_message_bare_and_harm_no_other)
 {
 	struct sample *bad = put_poisoned_batch(spoil_headers), *retry = sample_retry_of(bad);
 
+	ck_assert(bad->put.bare);
 	ck_assert_result(get("default", bad->message.id, looks_bare, bad), STORAGE_OK);
 	ck_assert_result(put(retry), STORAGE_DUPLICATE);
 	free(retry);
 	free(bad);
+}
+END_TEST
+
+START_TEST(refused_headers_leave_a_large_message_bare)
+{
+	struct sample *bad = sample_new(), *after = sample_new();
+	char *bytes = make_large(bad, 1);
+
+	spoil_headers(bad);
+	put_ok(bad);
+	ck_assert_result(get("default", bad->message.id, looks_bare, bad), STORAGE_OK);
+	ck_assert_result(raw("default", bad->message.id, bad), STORAGE_OK);
+	put_ok(after);
+	free(after);
+	free(bad);
+	free(bytes);
 }
 END_TEST
 
@@ -512,6 +653,7 @@ START_TEST(refused_parts_leave_the_message_bare_and_harm_no_other)
 {
 	struct sample *bad = put_poisoned_batch(spoil_parts);
 
+	ck_assert(bad->put.bare);
 	ck_assert_result(get("default", bad->message.id, looks_bare, bad), STORAGE_OK);
 	free(bad);
 }
@@ -630,20 +772,27 @@ static void run_command(const char *variable)
 START_TEST(stopped_server_is_unavailable_and_used_again_once_back)
 {
 	struct sample *before = sample_new(), *during = sample_new(), *after = sample_new();
+	struct sample *large = sample_new();
+	char *bytes = make_large(large, 1);
 
 	put_ok(before);
 	run_command("TEST_POSTGRES_STOP");
 	wait_until_ping_is(STORAGE_UNAVAILABLE);
 	ck_assert_result(put(during), STORAGE_UNAVAILABLE);
+	ck_assert_result(put(large), STORAGE_UNAVAILABLE);
 	ck_assert_result(get("default", before->message.id, NULL, NULL), STORAGE_UNAVAILABLE);
 	ck_assert_result(raw("default", before->message.id, NULL), STORAGE_UNAVAILABLE);
 	run_command("TEST_POSTGRES_START");
 	wait_until_ping_is(STORAGE_OK);
 	put_ok(after);
 	put_ok(during);
+	put_ok(large);
+	assert_kept(large);
 	assert_kept(before);
 	assert_kept(during);
 	assert_kept(after);
+	free(large);
+	free(bytes);
 	free(after);
 	free(during);
 	free(before);
@@ -742,10 +891,16 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, same_keys_in_opposite_order_are_each_kept_once);
 	tcase_add_test(tc, thousand_puts_at_once_are_all_kept);
 	tcase_add_test(tc, messages_larger_than_a_batch_are_kept);
+	tcase_add_test(tc, retry_of_large_message_is_duplicate_with_first_id);
+	tcase_add_test(tc, messages_of_about_a_megabyte_are_kept_to_the_byte);
+	tcase_add_test(tc, large_and_small_messages_put_at_once_are_all_kept);
+	tcase_add_test(tc, same_large_message_from_many_workers_is_kept_once);
+	tcase_add_test(tc, large_messages_over_the_queues_bytes_are_unavailable);
 	tcase_add_test(tc, callback_may_put_again);
 	tcase_add_test(tc, more_messages_than_the_queue_holds_are_unavailable);
 	tcase_add_test(tc, more_bytes_than_the_queue_holds_are_unavailable);
 	tcase_add_test(tc, refused_headers_leave_the_message_bare_and_harm_no_other);
+	tcase_add_test(tc, refused_headers_leave_a_large_message_bare);
 	tcase_add_test(tc, refused_parts_leave_the_message_bare_and_harm_no_other);
 	tcase_add_test(tc, bad_utf8_harms_no_other);
 	tcase_add_test(tc, migrating_again_does_nothing);

@@ -28,6 +28,7 @@ struct relay {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	bool mute, stall, cut, stop;
+	unsigned taken; /* counts how often the thread has taken its orders */
 };
 
 struct orders {
@@ -110,6 +111,7 @@ static struct orders take_orders(struct relay *r)
 	while (r->count > 0 && (r->cut || r->stop))
 		close_pair(r, 0);
 	r->cut = false;
+	r->taken++;
 	pthread_cond_signal(&r->changed);
 	pthread_mutex_unlock(&r->lock);
 	return orders;
@@ -138,10 +140,14 @@ struct relay *relay_begin(const struct sockaddr *server, socklen_t len)
 	return r;
 }
 
+/* Once it returns, nothing happens by the old order any more. */
 static void order(struct relay *r, bool *what, bool value)
 {
 	pthread_mutex_lock(&r->lock);
+	unsigned before = r->taken;
 	*what = value;
+	while (r->taken == before)
+		pthread_cond_wait(&r->changed, &r->lock);
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -20,7 +20,8 @@ static void sqlite_create(struct test_database *db)
 
 static void sqlite_destroy(struct test_database *db)
 {
-	static const char *const names[] = { "/mail.db", "/mail.db-wal", "/mail.db-shm" };
+	static const char *const names[] = { "/mail.db", "/mail.db-wal", "/mail.db-shm",
+		"/mail.db.lock" };
 	char path[512];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -258,6 +259,15 @@ struct sample *sample_retry_of(const struct sample *first)
 	s->message.tenant = first->message.tenant;
 	memcpy(s->message.key, first->message.key, sizeof(s->message.key));
 	return s;
+}
+
+void sample_set_moment(struct sample *s, int64_t taken_in_us)
+{
+	struct uuid time = uuid7_least(taken_in_us);
+
+	memmove(s->message.id.bytes + 9, s->message.id.bytes + 8, 7); /* what makes it unique */
+	memcpy(s->message.id.bytes, time.bytes, 9);
+	s->message.received_us = taken_in_us;
 }
 
 struct world world;

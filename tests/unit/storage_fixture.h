@@ -49,6 +49,9 @@ struct sample *samples_new(size_t count);
 /* Another delivery of the same message: its own proposed id, the same key. */
 struct sample *sample_retry_of(const struct sample *first);
 
+/* Gives it an id of that moment. */
+void sample_set_moment(struct sample *s, int64_t taken_in_us);
+
 /* What a test finds: a database, a loop, and a store open on both. Changed settings count from the
  * next world_reopen() on. */
 struct world {

@@ -30,12 +30,14 @@ struct connection {
 	int linger_fd;      /* kept open for a lingering close; or -1 */
 	struct loop_fd *linger;
 	uint64_t linger_until_ms;
+	int spool_fd; /* the file that a large request lies in; or -1 */
 };
 
 static void connection_free(struct connection *c)
 {
 	struct worker *w = c->worker;
 
+	spool_release(&w->spool, &c->spool_fd);
 	loop_fd_close(&c->linger);
 	if (c->linger_fd != -1)
 		close(c->linger_fd);
@@ -181,6 +183,7 @@ void connection_open(struct worker *w, h2o_socket_t *sock)
 		.opening = true,
 		.since_ms = loop_now_ms(w->loop),
 		.linger_fd = -1,
+		.spool_fd = -1,
 	};
 	h2o_linklist_insert(&w->connections, &c->link);
 	w->connection_count++;
@@ -215,6 +218,7 @@ static void sweep_one(struct connection *c, uint64_t now_ms)
 			connection_cut(c);
 		return;
 	}
+	spool_hold(c->sock, &c->spool_fd); /* for one who leaves before the end of the body */
 	if (c->in_request || !h2o_socket_is_reading(c->sock))
 		return;
 	bool reading = c->sock->input->size > 0;
@@ -253,6 +257,7 @@ static int on_req(h2o_handler_t *self, h2o_req_t *req)
 
 	request_of(req)->is_first = !c->used;
 	c->in_request = true;
+	spool_hold(c->sock, &c->spool_fd);
 	atomic_fetch_add_explicit(&c->worker->active_requests, 1, memory_order_relaxed);
 	return -1;
 }
@@ -264,6 +269,7 @@ static void on_request_end(h2o_logger_t *self, h2o_req_t *req)
 	if (c->in_request)
 		atomic_fetch_sub_explicit(&c->worker->active_requests, 1, memory_order_relaxed);
 	c->in_request = false;
+	spool_release(&c->worker->spool, &c->spool_fd);
 	c->used = true;
 	c->reading = false;
 	c->since_ms = loop_now_ms(c->worker->loop);

@@ -150,6 +150,22 @@ static void answer_begins(struct inbound *in)
 	h2o_timeout_unlink(&in->timeout);
 }
 
+/* What a reader of the row finds, too: nothing derived from a message that is kept bare. */
+static void write_parsed(const struct inbound *in, struct buf *body)
+{
+	const struct mime_strings *defects = &in->message.mime->defects;
+
+	buf_json_key(body, "parse_status");
+	buf_json_string(body, in->r->log.parse_status);
+	buf_json_key(body, "defects");
+	buf_json_begin(body, '[');
+	for (size_t i = 0; i < defects->count; i++)
+		buf_json_string(body, defects->list[i]);
+	if (in->put.bare)
+		buf_json_string(body, STORAGE_BARE_DEFECT);
+	buf_json_end(body, ']');
+}
+
 static void respond_stored(struct inbound *in, const char *id, bool duplicate)
 {
 	const struct storage_message *m = &in->message;
@@ -171,20 +187,14 @@ static void respond_stored(struct inbound *in, const char *id, bool duplicate)
 	buf_json_key(&body, "id");
 	buf_json_string(&body, id);
 	buf_json_key(&body, "rfc_message_id");
-	buf_json_string(&body, m->mime->message_id);
+	buf_json_string(&body, in->put.bare ? NULL : m->mime->message_id);
 	buf_json_key(&body, "sha256");
 	buf_json_string(&body, sha256_hex);
 	buf_json_key(&body, "size");
 	buf_json_int(&body, (int64_t)m->raw.len);
 	buf_json_key(&body, "duplicate");
 	buf_json_bool(&body, duplicate);
-	buf_json_key(&body, "parse_status");
-	buf_json_string(&body, r->log.parse_status);
-	buf_json_key(&body, "defects");
-	buf_json_begin(&body, '[');
-	for (size_t i = 0; i < m->mime->defects.count; i++)
-		buf_json_string(&body, m->mime->defects.list[i]);
-	buf_json_end(&body, ']');
+	write_parsed(in, &body);
 	buf_json_key(&body, "request_id");
 	buf_json_slice(&body, r->id);
 	buf_json_end(&body, '}');
@@ -214,11 +224,19 @@ static void count_stored(struct worker *w, const struct storage_message *m)
 	count_email_size(w, m->raw.len);
 }
 
+/* Once the store has said whether it keeps what was derived. */
+static void note_parsed(struct inbound *in, enum mime_status status)
+{
+	in->r->log.parse_status = mime_status_name(status);
+	count_parsed(in->worker, status);
+}
+
 static void on_put(struct storage_put *put, enum storage_result result)
 {
 	struct inbound *in = H2O_STRUCT_FROM_MEMBER(struct inbound, put, put);
 
 	answer_begins(in);
+	note_parsed(in, result == STORAGE_OK && put->bare ? MIME_FAILED : in->job.mime->status);
 	in->r->log.store_us = now_us() - in->store_began_us;
 	count_storage(in->worker, STORAGE_VERB_PUT, result, in->store_began_us);
 	count_stage(in->worker, STAGE_STORE, in->r->log.store_us);
@@ -259,9 +277,7 @@ static void on_parsed(struct parse_job *job)
 		respond_error(in->r, 400, "Invalid JSON", in->json_error);
 		return;
 	}
-	in->r->log.parse_status = mime_status_name(job->mime->status);
 	count_stage(in->worker, STAGE_PARSE, in->r->log.parse_us);
-	count_parsed(in->worker, job->mime->status);
 	in->message.received_us = now_us();
 	in->message.id = uuid7(in->message.received_us);
 	in->message.tenant = in->r->who->tenant;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/server/listen.h"
+#include "lib/arena.h"
 #include "lib/log.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -15,7 +19,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, LISTEN_FDS_START = 3 }; /* sd_listen_fds(3) */
+enum {
+	BACKLOG = 4096,
+	LISTEN_FDS_START = 3, /* sd_listen_fds(3) */
+	/* h2o reads all that has come before it looks at another connection. By itself the kernel
+	 * lets some megabytes come. */
+	RECEIVE_BUFFER_BYTES = 256 * 1024,
+};
 
 /* Of sockets in the file system. */
 struct socket_access {
@@ -75,6 +85,14 @@ static int set_access(const char *path, const struct socket_access *access)
 	return access->has_mode ? chmod(path, access->mode) : 0;
 }
 
+/* Connections have it from their listener. */
+static void bound_receive_buffer(int fd)
+{
+	int bytes = RECEIVE_BUFFER_BYTES;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 static int open_socket(const struct address *a, const struct socket_access *access)
 {
 	int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
@@ -87,11 +105,13 @@ static int open_socket(const struct address *a, const struct socket_access *acce
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 	}
+	bound_receive_buffer(fd);
 	if (a->any.sa_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	/* A Unix socket that is bound and nobody listens on looks like a stale one. */
 	if (bind(fd, &a->any, a->len) == 0 &&
-		(a->any.sa_family != AF_UNIX || set_access(a->un.sun_path, access) == 0) &&
-		listen(fd, BACKLOG) == 0)
+		(a->any.sa_family != AF_UNIX ||
+			(set_access(a->un.sun_path, access) == 0 && listen(fd, BACKLOG) == 0)))
 		return fd;
 	int saved = errno;
 	close(fd);
@@ -204,6 +224,7 @@ static unsigned take_systemd_sockets(struct listen_set *set)
 		int fd = LISTEN_FDS_START + (int)i;
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 		fcntl(fd, F_SETFL, O_NONBLOCK);
+		bound_receive_buffer(fd);
 		if (share(set, fd) != 0)
 			return 0;
 	}
@@ -215,7 +236,7 @@ static unsigned take_systemd_sockets(struct listen_set *set)
 int listen_open(const struct listen_settings *settings, unsigned workers, struct listen_set *set_r,
 	char **error_r)
 {
-	struct listen_set set = { .workers = workers };
+	struct listen_set set = { .workers = workers, .purpose = settings->purpose };
 	struct socket_access access;
 
 	if (read_access(settings, &access, error_r) != 0)
@@ -234,17 +255,8 @@ int listen_open(const struct listen_settings *settings, unsigned workers, struct
 		int error = EINVAL;
 
 		if (address_parse(text, (uint16_t)settings->port, &a) &&
-			listen_on(&set, &a, &access) == 0) {
-			struct log_line line;
-			if (log_begin(&line, LOG_INFO, "listening")) {
-				log_str(&line, "for", settings->purpose);
-				log_str(&line, "address", text);
-				if (a.any.sa_family != AF_UNIX)
-					log_int(&line, "port", settings->port);
-				log_end(&line);
-			}
+			listen_on(&set, &a, &access) == 0)
 			continue;
-		}
 		if (a.len > 0)
 			error = errno;
 		/* The default names ::1 too, which a machine without IPv6 does not have. */
@@ -265,6 +277,97 @@ int listen_open(const struct listen_settings *settings, unsigned workers, struct
 	}
 	*set_r = set;
 	return 0;
+}
+
+static char *name_of_unix(struct arena *arena, const struct address *a)
+{
+	char path[sizeof(a->un.sun_path) + 1] = "";
+
+	memcpy(path, a->un.sun_path, a->len - offsetof(struct sockaddr_un, sun_path));
+	if (path[0] == '\0') /* abstract, unix(7) */
+		return arena_printf(arena, "unix:@%s", path + 1);
+	char *resolved = realpath(path, NULL);
+	char *name = arena_printf(arena, "unix:%s", resolved != NULL ? resolved : path);
+	free(resolved);
+	return name;
+}
+
+/* "127.0.0.1:3000", "[::1]:3000", "unix:/path" */
+static char *name_of(struct arena *arena, int fd)
+{
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+	struct address a = { .len = offsetof(struct address, len) };
+
+	if (getsockname(fd, &a.any, &a.len) == -1)
+		return arena_strdup(arena, "a socket without a name");
+	if (a.any.sa_family == AF_UNIX)
+		return name_of_unix(arena, &a);
+	if (getnameinfo(&a.any, a.len, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return arena_printf(arena, "a socket of family %d", a.any.sa_family);
+	return arena_printf(arena, a.any.sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* One from systemd, and a Unix socket, is listened on already, and keeps its backlog. */
+static bool listens(int fd)
+{
+	int yes = 0;
+	socklen_t len = sizeof(yes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &len) == 0 && yes;
+}
+
+int listen_begin(struct listen_set *set, unsigned worker, char **error_r)
+{
+	const int *fds = listen_row(set, worker);
+	struct arena *arena = arena_new();
+	int rc = 0;
+
+	for (unsigned i = 0; i < set->per_worker && rc == 0; i++) {
+		const char *name = name_of(arena, fds[i]);
+		struct log_line line;
+
+		if (!listens(fds[i]) && listen(fds[i], BACKLOG) == -1) {
+			if (asprintf(error_r, "cannot listen on %s for %s: %s", name, set->purpose,
+				    strerror(errno)) == -1)
+				abort();
+			rc = -1;
+		} else if (worker == 0 && log_begin(&line, LOG_INFO, "listening")) {
+			log_str(&line, "for", set->purpose);
+			log_str(&line, "address", name);
+			log_end(&line);
+		}
+	}
+	arena_free(&arena);
+	return rc;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *listen_names(const struct listen_set *set)
+{
+	struct arena *arena = arena_new();
+	char **names = arena_alloc(arena, sizeof(*names) * set->per_worker), *all;
+	uint64_t network;
+	socklen_t len = sizeof(network);
+
+	for (unsigned i = 0; i < set->per_worker; i++)
+		names[i] = name_of(arena, set->fds[i]);
+	qsort(names, set->per_worker, sizeof(*names), by_text);
+	all = names[0];
+	for (unsigned i = 1; i < set->per_worker; i++)
+		all = arena_printf(arena, "%s, %s", all, names[i]);
+	/* The same address in two containers is not the same. */
+	if (getsockopt(set->fds[0], SOL_SOCKET, SO_NETNS_COOKIE, &network, &len) == 0)
+		all = arena_printf(arena, "%s (network namespace %" PRIu64 ")", all, network);
+	all = strdup(all);
+	if (all == NULL)
+		abort();
+	arena_free(&arena);
+	return all;
 }
 
 void listen_close(struct listen_set *set)

@@ -275,6 +275,10 @@ int metrics_server_open(struct server *server, struct metrics_server **ms_r, cha
 		return 0;
 	if (listen_open(&set, 1, &listen, error_r) != 0)
 		return -1;
+	if (listen_begin(&listen, 0, error_r) != 0) {
+		listen_close(&listen);
+		return -1;
+	}
 	struct metrics_server *ms = h2o_mem_alloc(sizeof(*ms));
 	*ms = (struct metrics_server){ .server = server, .listen = listen };
 	sem_init(&ms->opened, 0, 0);

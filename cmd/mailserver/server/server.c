@@ -224,11 +224,14 @@ void server_setup_log(const struct config *config)
 	log_setup(level, format);
 }
 
-/* Opens the listeners and starts the workers; s->worker_count says how many run. */
-static int open_workers(struct server *s)
+static unsigned wanted_workers(const struct config *config)
+{
+	return config->workers > 0 ? config->workers : cores();
+}
+
+static int open_listeners(struct server *s)
 {
 	const struct config *config = s->config;
-	unsigned wanted = config->workers > 0 ? config->workers : cores();
 	struct listen_settings listen = {
 		.addresses = config->listen,
 		.count = config->listen_count,
@@ -238,12 +241,26 @@ static int open_workers(struct server *s)
 		.socket_group = config->socket_group,
 		.from_systemd = strcmp(config->mode, "socket") == 0,
 	};
+	char *error = NULL;
+
+	if (listen_open(&listen, wanted_workers(config), &s->listen, &error) == 0) {
+		s->storage.listeners = s->listeners = listen_names(&s->listen);
+		return 0;
+	}
+	log_say(LOG_ERROR, "%s", error);
+	free(error);
+	return -1;
+}
+
+/* s->worker_count says how many run. */
+static int open_workers(struct server *s)
+{
+	const struct config *config = s->config;
+	unsigned wanted = wanted_workers(config);
 	SSL_CTX *tls = NULL;
 	char *error = NULL;
 
 	if (policy_tls(config, &tls, &error) != 0)
-		goto failed;
-	if (listen_open(&listen, wanted, &s->listen, &error) != 0)
 		goto failed;
 	s->workers = calloc(wanted, sizeof(*s->workers));
 	if (s->workers == NULL)
@@ -417,7 +434,6 @@ static unsigned close_workers(struct server *s, const sigset_t *signals)
 	for (unsigned i = 0; i < s->worker_count; i++)
 		worker_close(&s->workers[i]);
 	free(s->workers);
-	listen_close(&s->listen);
 	return lost;
 }
 
@@ -462,7 +478,9 @@ int server_run(const struct config_request *request, const struct config_result 
 	s.storage = server_storage_settings(config);
 	setup_metrics(&s);
 	setup_http(&s);
-	migrated = migrate(&s, &give_up);
+	if (open_listeners(&s) != 0)
+		give_up = true;
+	migrated = !give_up && migrate(&s, &give_up);
 	if (!give_up) {
 		s.pool = start_parse_pool(config);
 		if (open_workers(&s) == 0) {
@@ -477,6 +495,8 @@ int server_run(const struct config_request *request, const struct config_result 
 		if (lost > 0 || !is_quiet) /* no library may be torn down under who still works */
 			_exit(exit_code);
 	}
+	listen_close(&s.listen);
+	free(s.listeners);
 	server_metrics_free(&s.metrics);
 	h2o_config_dispose(&s.http);
 	limits_close(&s.limits);

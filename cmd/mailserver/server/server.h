@@ -31,6 +31,7 @@ struct server {
 	const struct config *config;          /* of it; what a reload replaces is in policy.h */
 	struct storage_settings storage;
 	struct listen_set listen;
+	char *listeners; /* its names, by which the database knows this server */
 	struct server_limits limits;
 	struct in_flight in_flight;
 	struct parse_pool *pool;

@@ -74,6 +74,7 @@ static void on_sweep(void *data)
 
 	atomic_fetch_add_explicit(&w->sweeps, 1, memory_order_relaxed);
 	connections_sweep(w);
+	spool_sweep(&w->spool);
 	count_store(w);
 	count_limiter(w);
 	if (!w->draining && !w->accepting && has_room(w))
@@ -142,11 +143,18 @@ static int setup(struct worker *w)
 		loop_free(&w->loop);
 		return -1;
 	}
+	/* The database is ours: from here on the senders may come. */
+	if (listen_begin(&server->listen, w->index, &w->error) != 0) {
+		storage_close(&w->storage);
+		loop_free(&w->loop);
+		return -1;
+	}
 	w->quota = limits_open_quota(&server->limits, w);
 	w->shard = server_metrics_shard(server->metrics);
 	h2o_context_init(&w->http, loop_h2o(w->loop), &server->http);
 	w->accept = (h2o_accept_ctx_t){ .ctx = &w->http, .hosts = server->http.hosts };
 	h2o_linklist_init_anchor(&w->connections);
+	spool_init(&w->spool);
 	h2o_timeout_init(loop_h2o(w->loop), &w->handler_timeout,
 		(uint64_t)server->config->handler_timeout * 1000);
 	loop_timer_init(&w->sweep, w->loop, on_sweep, w);
@@ -162,6 +170,7 @@ static void leave(struct worker *w)
 	atomic_store(&w->sweeps, WORKER_LEFT);
 	storage_close(&w->storage);
 	quota_close(&w->quota);
+	spool_deinit(&w->spool);
 	count_store(w);
 	close_listeners(w);
 	atomic_fetch_sub(&w->server->running_workers, 1);

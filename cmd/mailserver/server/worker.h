@@ -4,6 +4,7 @@
 #define CMD_MAILSERVER_SERVER_WORKER_H
 
 #include "cmd/mailserver/server/server.h"
+#include "cmd/mailserver/server/spool.h"
 #include "middleware/request.h"
 
 /* What the database last said to a health check. */
@@ -33,6 +34,7 @@ struct worker {
 	bool accepting;
 	h2o_linklist_t connections; /* struct connection */
 	unsigned connection_count;
+	struct spool spool;
 	struct loop_timer sweep;
 	struct policy *policy;       /* in force; replaced by what a reload posts */
 	struct loop_mailbox control; /* the main thread posts these two there, once each */

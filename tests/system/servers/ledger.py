@@ -114,9 +114,10 @@ def check_retries(server, load):
     connection.close()
 
 
-def settle(name, server, load):
+def settle(name, server, *loads):
     """The end of a fault that the server itself has lived through: all is there, exactly once."""
-    assert set(load.statuses) <= {200, 503, 507}, load.statuses
-    check_ledger(server.storage_url, load)
-    check_retries(server, load)
-    faults.survived(name, **load.counts())
+    check_ledger(server.storage_url, *loads)
+    for load in loads:
+        assert set(load.statuses) <= {200, 503, 507}, load.statuses
+        check_retries(server, load)
+        faults.survived(name, **load.counts())

@@ -28,6 +28,7 @@ class Answer(NamedTuple):
     id: str = ""
     duplicate: bool = False
     said: str = ""
+    told: dict = None  # all that a 200 says, for who wants the `whole`
 
 
 class Mail:
@@ -43,10 +44,11 @@ class Mail:
         return self.answers[-1] if self.answers and self.answers[-1].status == 200 else None
 
 
-def compose(rng, subject, large=True):
-    """A message of its own: small, or in one of ten large; with bytes that are no text."""
-    size = rng.randint(200, 6_000)
-    if large:
+def compose(rng, subject, large=True, sizes=None):
+    """A message of its own: small, or in one of ten large; with bytes that are no text. Or between
+    two `sizes`."""
+    size = rng.randint(*(sizes or (200, 6_000)))
+    if large and not sizes:
         size = rng.choices([size, rng.randint(6_000, 50_000), 200_000], [90, 9, 1])[0]
     number = rng.getrandbits(64)
     head = (f"From: Alice <alice@example.org>\r\nTo: bob@example.com\r\nSubject: {subject}\r\n"
@@ -55,7 +57,7 @@ def compose(rng, subject, large=True):
     return head + words + b"\r\n" + rng.randbytes(size // 4) + b"\x00\xff\r\n"
 
 
-def attempt(connection, raw, headers=HEADERS):
+def attempt(connection, raw, headers=HEADERS, whole=False):
     """What came of sending a message once; the connection opens again by itself when needed."""
     began, clock = time.time(), time.monotonic()
 
@@ -72,7 +74,8 @@ def attempt(connection, raw, headers=HEADERS):
     if response.status != 200:
         return answer(response.status, said=fault_of(response, body))
     told = json.loads(body)
-    return answer(200, id=told["id"], duplicate=told["duplicate"])
+    return answer(200, id=told["id"], duplicate=told["duplicate"],
+                  told=told if whole else None)
 
 
 def fault_of(response, body):
@@ -102,8 +105,8 @@ class Load:
     Clients that each send one message after the other, on a connection kept while it may be, to one
     of the urls in turn. At the end each message has been answered 200."""
 
-    def __init__(self, *urls, clients=12, large=True):
-        self.large = large
+    def __init__(self, *urls, clients=12, large=True, sizes=None):
+        self.large, self.sizes = large, sizes
         self.mails = []
         self.kept = 0  # answers 200
         self.statuses = collections.Counter()  # of all attempts; 0: no answer
@@ -176,7 +179,7 @@ class Load:
     def _send_all(self, connection):
         rng = random.Random()
         while not self._no_more.is_set() and not self._give_up.is_set():
-            mail = Mail(compose(rng, "load", self.large))
+            mail = Mail(compose(rng, "load", self.large, self.sizes))
             with self._lock:
                 self.mails.append(mail)
             self._send_until_kept(connection, mail)
