@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# `make help` lists the targets. Variants (V=debug|release|asan|tsan) build in trees of their own.
+# `make help` lists the targets. Variants (V=debug|release|asan|tsan|fuzz) build in trees of their own.
 
 V       ?= release
 B       := build/$(V)
@@ -14,6 +14,7 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
 	python3-psycopg2 python3-yaml
+FUZZ_DEPS  := clang libclang-rt-14-dev
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2 python3-matplotlib \
 	$(if $(shell command -v npm),,nodejs npm)
 
@@ -32,6 +33,11 @@ OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined
+ifeq ($(V),fuzz)
+CC := clang
+endif
 CFLAGS   := -std=gnu11 $(WARN) $(WARN_C) $(HARDEN) $(OPT_$(V))
 CXXFLAGS := -std=c++17 $(WARN) $(HARDEN) $(OPT_$(V))
 LDFLAGS  := -pie -pthread $(filter -fsanitize%,$(OPT_$(V))) -Wl,-z,relro,-z,now
@@ -45,7 +51,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench bench-costs lint format install clean
+.PHONY: all help deps run test unit system torture bench bench-costs fuzz lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -95,6 +101,20 @@ $(B)/%.o: %.cc Makefile
 	@echo "  CXX   $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
 
+# A message's parse as JSON, for the tests that compare and for whoever wants to look.
+$(B)/tests/mime_json: $(B)/tests/mime/mime_json.o $(B)/libmailserver.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIB)
+
+# The fuzzer's: lib/mime and what it stands on, with clang's coverage and sanitizers.
+$(B)/fuzz/fuzz_mime: $(call objs,$(wildcard lib/mime/*.c) lib/arena.c lib/buf.c lib/digest.c \
+		lib/utf8.c tests/unit/mime_sound.c tests/fuzz/fuzz_mime.c)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -o $@ $^ \
+		$(shell pkg-config --libs gmime-3.0 openssl jansson)
+
 # Files that are compiled into the binary by .incbin, which -MMD does not see.
 $(B)/lib/config/embedded.o: schemas/config.schema.json
 $(B)/lib/redis/shared_bucket.o: lib/redis/bucket.lua
@@ -143,6 +163,11 @@ bench-costs: ## what the choices in Postgres' schema cost
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
 	@$(MAKE) --no-print-directory -s V=release $(BENCH_BIN)
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/costs.py $(OPTIONS)
+
+fuzz: ## fuzz lib/mime for TIME seconds (60); what it finds lies in build/fuzz/finds/
+	@sh tests/deps.sh $(BUILD_DEPS) $(FUZZ_DEPS)
+	@$(MAKE) --no-print-directory -s V=fuzz build/fuzz/fuzz/fuzz_mime
+	@sh tests/fuzz/run.sh build/fuzz/fuzz/fuzz_mime $(or $(TIME),60) $(OPTIONS)
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

@@ -26,8 +26,11 @@ static const char *type_of(struct walk *walk, GMimeObject *object)
 		g_mime_content_type_get_media_type(type),
 		g_mime_content_type_get_media_subtype(type));
 
+	/* ASCII only, since the bytes of a type can be anything and may have been cut above. */
 	for (char *p = s; *p != '\0'; p++)
-		*p = (char)tolower((unsigned char)*p);
+		*p = (unsigned char)*p > ' ' && (unsigned char)*p < 0x7f
+			     ? (char)tolower((unsigned char)*p)
+			     : '_';
 	return s;
 }
 
