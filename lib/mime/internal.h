@@ -24,6 +24,8 @@ enum mime_defect {
 	DEFECT_NO_HEADER,
 	DEFECT_LEADING_BLANK,
 	DEFECT_BAD_HEADER,
+	DEFECT_MISSING_BLANK_LINE,
+	DEFECT_BARE_CR,
 	DEFECT_REPEATED_HEADER,
 	DEFECT_HEADER_CONTROL,
 	DEFECT_HEADER_CHARSET,
@@ -140,10 +142,18 @@ struct mime_scan {
 /* Without a header `header` is empty, `body_start` 0 and nothing is masked. */
 void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_scan *scan_r);
 
+/* Where content that begins at `start` for GMime begins in the message itself. */
+size_t mime_content_start(const struct mime_scan *scan, const char *raw, size_t start);
+
 /* header.c */
 
 /* Everything that the top header section gives. */
 void mime_headers_fill(struct mime_work *w, struct slice section);
+
+/* date.c */
+
+/* Seconds since 1970, UTC, of a Date field's text without folding. False when it says no date. */
+bool mime_date_parse(struct slice text, int64_t *s_r);
 
 /* parts.c */
 
@@ -163,6 +173,9 @@ struct mime_node {
 /* Parses the structure of what was scanned and fills parts, text and html. */
 void mime_parts_fill(
 	struct mime_work *w, const char *raw, size_t len, const struct mime_scan *scan);
+
+/* Size and digest anew, from bytes that differ from those that were parsed. */
+void mime_part_measure(struct mime_work *w, const char *raw, struct mime_part *part);
 
 /* body.c */
 

@@ -195,7 +195,9 @@ static struct mime_range content_range(struct walk *walk, GMimePart *leaf)
 	if (stream == NULL || stream->bound_start < 0 || stream->bound_end < stream->bound_start ||
 		(size_t)stream->bound_end > walk->len)
 		return (struct mime_range){ 0, 0 };
-	return (struct mime_range){ (size_t)stream->bound_start, (size_t)stream->bound_end };
+	return (struct mime_range){ mime_content_start(
+					    walk->scan, walk->raw, (size_t)stream->bound_start),
+		(size_t)stream->bound_end };
 }
 
 /* NULL when a limit was passed, which mime_scan() is there to prevent. */
@@ -285,6 +287,12 @@ static void decode_part(
 	}
 	sha256_end(&digest, part->sha256);
 	note_damage(w, &decoder);
+}
+
+void mime_part_measure(struct mime_work *w, const char *raw, struct mime_part *part)
+{
+	part->size = 0;
+	decode_part(w, (struct slice){ raw + part->raw_offset, part->raw_length }, part, NULL);
 }
 
 static void fill_leaf(struct walk *walk, struct mime_node *node)

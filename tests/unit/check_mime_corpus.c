@@ -16,7 +16,9 @@
 #include <time.h>
 
 enum {
-	AGREEMENT_FLOOR = 162, /* of 164; the others are about one message of random bytes */
+	/* Of 164. Two of the others are about a message of random bytes; in two the other parser shows
+	 * a multipart as raw text, for a second Content-Type calls it that. */
+	AGREEMENT_FLOOR = 160,
 	BOMB_MEMORY_KB = 600 * 1024,
 };
 
