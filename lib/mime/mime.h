@@ -66,7 +66,7 @@ struct mime_part {
 	unsigned n;       /* 1, 2, 3 … in the order of the message */
 	const char *path; /* "1", "2.1": position at each level, as IMAP counts (RFC 3501, 6.4.5) */
 	const char *content_type; /* "text/plain", lower case; never NULL */
-	const char *filename;     /* decoded, without path and control characters; or NULL */
+	const char *filename;     /* decoded, harmless, or made up for an attachment; or NULL */
 	const char *disposition;  /* "inline", "attachment", …, lower case; or NULL */
 	const char *content_id;   /* without angle brackets; or NULL */
 	const char *charset;      /* as labelled, lower case; or NULL */
@@ -74,6 +74,9 @@ struct mime_part {
 	uint64_t size;            /* of the decoded bytes */
 	uint8_t sha256[SHA256_BYTES];
 	uint64_t raw_offset, raw_length; /* its still encoded content within the raw message */
+	/* Of a file within another part's content, where it lies there, for mime_content_begin():
+	 * "tnef:OFFSET+LENGTH", "uu:…", "yenc:…" in the bytes that `encoding` decodes to. Else NULL. */
+	const char *inside;
 	bool is_attachment; /* not one of the bodies that text and html were taken from */
 };
 
