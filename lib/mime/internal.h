@@ -148,6 +148,8 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 
 /* Everything that the top header section gives. */
 void mime_headers_fill(struct mime_work *w, struct slice section);
+/* The first id, or the whole value when it has no brackets and can be one; or NULL. */
+const char *mime_first_id(struct mime_work *w, struct slice value);
 
 /* parts.c */
 
@@ -216,6 +218,16 @@ void mime_inner_blocks(struct mime_work *w, struct mime_inner *inner, const stru
 	struct slice content, struct buf *rest);
 /* Puts all of them behind the parts they lie in, numbers all, and names what is attached without one. */
 void mime_inner_finish(struct mime_work *w, struct mime_inner *inner);
+
+/* report.c */
+
+/* What a report says, if the message is one. */
+void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_node *top);
+
+/* marks.c */
+
+/* auto_submitted, list_id and is_bounce; goes last, for it looks at the report too. */
+void mime_marks_fill(struct mime_work *w);
 
 /* body.c */
 

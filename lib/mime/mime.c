@@ -117,6 +117,7 @@ struct mime_message *mime_parse(const char *raw, size_t len, const struct mime_l
 	} else {
 		mime_parts_fill(&w, raw, len, &scan);
 	}
+	mime_marks_fill(&w);
 	list_defects(&w);
 	m->status = judge(&w);
 	buf_deinit(&w.line);

@@ -144,6 +144,17 @@ static struct mime_node *plain_node(struct walk *walk, size_t start)
 static struct mime_node *build(
 	struct walk *walk, GMimeObject *object, GMimeMessage *message, const char *path);
 
+/* RFC 1740: a file of two forks. The name may stand at the first one, the resources, alone. */
+static void name_data_fork(struct mime_node *node)
+{
+	struct mime_node *resources = node->first;
+	struct mime_node *data = resources != NULL ? resources->next : NULL;
+
+	if (data != NULL && data->part != NULL && resources->part != NULL &&
+		data->part->filename == NULL)
+		data->part->filename = resources->part->filename;
+}
+
 static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object, const char *path)
 {
 	GMimeMultipart *multipart = GMIME_MULTIPART(object);
@@ -166,6 +177,8 @@ static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object,
 			break;
 		link = &(*link)->next;
 	}
+	if (strcmp(node->type, "multipart/appledouble") == 0)
+		name_data_fork(node);
 	return node;
 }
 
@@ -367,6 +380,7 @@ void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const str
 	mime_body_init(w, &walk.text);
 	mime_body_init(w, &walk.html);
 	fill(&walk, top);
+	mime_report_fill(w, raw, top);
 	mime_inner_finish(w, &walk.inner);
 	w->m->text = mime_body_finish(w, &walk.text);
 	w->m->html = mime_body_finish(w, &walk.html);

@@ -253,7 +253,7 @@ static const struct {
 	{ "filename=\"0123456789abcdef\xc3\xbc\"", "0123456789abcdef", "limit_filename" },
 	{ "filename=\"unclosed", "unclosed", "" },
 	/* words in numbered pieces, numbers from 1, a piece that is missing, literal percent signs */
-	{ "filename*0=\"=?utf-8?q?=C3\"; filename*1=\"=BC?=.txt\"", "\u00fc.txt", "" },
+	{ "filename*0=\"=?utf-8?q?=C3=BC?=\"; filename*1=\".txt\"", "\u00fc.txt", "" },
 	{ "filename*1=a; filename*2=b; filename*4=d", "ab", "" },
 	{ "filename*0=\"50%\"; filename*1*=%20off", "50% off", "" },
 	{ "filename=x; filename*0=a; filename*1=b", "ab", "" },
