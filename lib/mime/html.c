@@ -310,12 +310,25 @@ static size_t put_special(struct renderer *r, struct slice s, bool in_attribute)
 	return n;
 }
 
+/* Words with single spaces between them, which can be copied as they stand. */
+static size_t ordinary_run(struct slice s)
+{
+	size_t n = 0;
+
+	for (;;) {
+		while (n < s.len && byte_kinds[(unsigned char)s.base[n]] == ORDINARY)
+			n++;
+		if (n == 0 || n + 1 >= s.len || s.base[n] != ' ' ||
+			byte_kinds[(unsigned char)s.base[n + 1]] != ORDINARY)
+			return n;
+		n++;
+	}
+}
+
 static void put_text(struct renderer *r, struct slice s, bool in_attribute)
 {
 	while (s.len > 0) {
-		size_t n = 0;
-		while (n < s.len && byte_kinds[(unsigned char)s.base[n]] == ORDINARY)
-			n++;
+		size_t n = ordinary_run(s);
 		if (n > 0)
 			put(r, s.base, n);
 		else

@@ -12,12 +12,12 @@ enum {
 };
 
 struct reply {
-	struct slice text;
-	struct buf out;
-	size_t blanks; /* lines, since the last one that was kept */
-	bool removed;  /* something, since then */
-	bool any;      /* a line that is not blank has been met, kept or not */
-	bool cut;      /* by what introduces a quotation */
+	struct slice text, kept; /* the latter within the former, while it is in one piece */
+	struct buf out;          /* else it is here */
+	size_t blanks;           /* lines, since the last one that was kept */
+	bool removed;            /* something, since then */
+	bool any;                /* a line that is not blank has been met, kept or not */
+	bool cut;                /* by what introduces a quotation */
 };
 
 /* The line at `*at`, which is moved behind it. */
@@ -46,15 +46,14 @@ static struct slice next_text(struct slice text, size_t at)
 }
 
 /* "From: …", and two more fields in the lines below. */
-static bool is_header_block(struct slice text, size_t at)
+static bool is_header_block(struct slice line, struct slice text, size_t next)
 {
 	unsigned fields = 0, lines = 0;
 
-	if (!reply_is_from_label(reply_trim(next_line(text, &at))))
+	if (!reply_is_from_label(line))
 		return false;
-	while (at < text.len && lines++ < HEADER_LINES && fields < 2) {
-		struct slice line = reply_trim(next_line(text, &at));
-		if (reply_is_label(line))
+	while (next < text.len && lines++ < HEADER_LINES && fields < 2) {
+		if (reply_is_label(reply_trim(next_line(text, &next))))
 			fields++;
 	}
 	return fields == 2;
@@ -73,16 +72,16 @@ static bool is_list_footer(struct slice line, struct slice text, size_t next)
 }
 
 /* RFC 3676, 4.3: "-- ". Without the blank, which programs and people lose, few lines may follow. */
-static bool is_signature(struct slice raw, struct slice text, size_t next)
+static bool is_signature(struct slice raw, struct slice line, struct slice text, size_t next)
 {
 	unsigned lines = 0;
 
 	if (slice_eq(raw, SLICE_LIT("-- ")) || slice_eq(raw, SLICE_LIT("- -- ")))
 		return true;
-	if (!slice_eq(reply_trim(raw), SLICE_LIT("--")))
+	if (!slice_eq(line, SLICE_LIT("--")))
 		return false;
 	while (next < text.len && lines <= SIGNATURE_LINES) {
-		struct slice line = reply_trim(next_line(text, &next));
+		line = reply_trim(next_line(text, &next));
 		if (is_quote(line))
 			break;
 		lines += line.len > 0;
@@ -117,16 +116,22 @@ static enum reply_attribution find_attribution(struct reply *r, struct slice lin
 	return REPLY_NO_ATTRIBUTION;
 }
 
+/* As long as nothing between kept lines is left out, they need not be copied. */
 static void keep(struct reply *r, struct slice line)
 {
 	size_t blanks = r->removed ? 1 : r->blanks;
 
-	if (r->out.len > 0) {
-		buf_putc(&r->out, '\n');
-		for (; blanks > 0; blanks--)
+	if (r->kept.len == 0) {
+		r->kept = line;
+	} else if (r->out.len == 0 && !r->removed) {
+		r->kept.len = (size_t)(line.base + line.len - r->kept.base);
+	} else {
+		if (r->out.len == 0)
+			buf_add(&r->out, r->kept.base, r->kept.len);
+		for (size_t i = 0; i <= blanks; i++)
 			buf_putc(&r->out, '\n');
+		buf_add(&r->out, line.base, line.len);
 	}
-	buf_add(&r->out, line.base, line.len);
 	r->blanks = 0;
 	r->removed = false;
 }
@@ -146,19 +151,17 @@ static enum step cut(struct reply *r)
 	return END;
 }
 
-/* A line that is not blank; `at` is where it begins, `*next` where it ends. */
-static enum step read_line(struct reply *r, struct slice raw, size_t at, size_t *next)
+/* A line that is not blank, as it stands and trimmed; `*next` is where it ends. */
+static enum step read_line(struct reply *r, struct slice raw, struct slice line, size_t *next)
 {
-	struct slice line = reply_trim(raw);
-
 	if (is_quote(line)) {
 		r->removed = true;
 		return GO_ON;
 	}
-	if (is_signature(raw, r->text, *next) || is_list_footer(line, r->text, *next) ||
+	if (is_signature(raw, line, r->text, *next) || is_list_footer(line, r->text, *next) ||
 		slice_eq(line, SLICE_LIT("-----BEGIN PGP SIGNATURE-----")))
 		return END;
-	if (reply_is_divider(line) || is_header_block(r->text, at))
+	if (reply_is_divider(line) || is_header_block(line, r->text, *next))
 		return cut(r);
 	enum reply_attribution found = find_attribution(r, line, next);
 	if (found != REPLY_NO_ATTRIBUTION && is_quote(next_text(r->text, *next))) {
@@ -184,40 +187,41 @@ static size_t skip_armor(struct slice text)
 	return at;
 }
 
-/* Takes the last line off when it is the mail program's, or a ruler above a quotation. */
-static bool trim_end(struct reply *r)
+/* Without the lines at the end that are the mail program's, or a ruler above a quotation. */
+static struct slice trim_end(const struct reply *r, struct slice text)
 {
-	struct slice text = mime_text_of(&r->out), last = text;
-	const char *lf = memrchr(text.base, '\n', text.len);
-
-	if (lf != NULL)
-		last = (struct slice){ lf + 1, text.len - (size_t)(lf + 1 - text.base) };
-	last = reply_trim(last);
-	if (last.len > 0 && !reply_is_device_signature(last) && !(r->cut && reply_is_ruler(last)))
-		return false;
-	r->out.len = lf != NULL ? (size_t)(lf - text.base) : 0;
-	return r->out.len > 0;
+	while (text.len > 0) {
+		const char *lf = memrchr(text.base, '\n', text.len);
+		size_t before = lf != NULL ? (size_t)(lf - text.base) : 0,
+		       start = before + (lf != NULL);
+		struct slice last = reply_trim(
+			(struct slice){ text.base + start, text.len - start });
+		if (last.len > 0 && !reply_is_device_signature(last) &&
+			!(r->cut && reply_is_ruler(last)))
+			break;
+		text.len = before;
+	}
+	return text;
 }
 
 const char *mime_reply_text(struct mime_work *w, const char *text)
 {
-	struct reply r = { .text = slice_str(text) };
+	struct reply r = { .text = slice_str(text), .kept = { "", 0 } };
 	enum step step = GO_ON;
 
 	buf_init(&r.out, r.text.len + 1);
 	for (size_t at = skip_armor(r.text); at < r.text.len && step == GO_ON;) {
-		size_t start = at;
-		struct slice raw = next_line(r.text, &at);
-		if (reply_trim(raw).len == 0) {
+		struct slice raw = next_line(r.text, &at), line = reply_trim(raw);
+		if (line.len == 0) {
 			r.blanks++;
 			continue;
 		}
-		step = read_line(&r, raw, start, &at);
+		step = read_line(&r, raw, line, &at);
 		r.any = true;
 	}
-	while (step != WHOLE && trim_end(&r))
-		;
-	struct slice reply = step == WHOLE ? reply_trim(slice_trim(r.text)) : mime_text_of(&r.out);
+	struct slice reply = slice_trim(r.text);
+	if (step != WHOLE)
+		reply = trim_end(&r, r.out.len > 0 ? mime_text_of(&r.out) : r.kept);
 	const char *kept = arena_strndup(w->arena, reply.base, reply.len);
 	buf_deinit(&r.out);
 	return kept;

@@ -110,7 +110,9 @@ static bool begins_with(struct slice s, const char *prefix)
 static bool begins_with_any(struct slice s, const char *const *prefixes)
 {
 	for (; *prefixes != NULL; prefixes++) {
-		if (begins_with(s, *prefixes))
+		/* A glance at the first byte, in either case, spares most comparisons. */
+		if (s.len > 0 && ((s.base[0] ^ **prefixes) & ~0x20) == 0 &&
+			begins_with(s, *prefixes))
 			return true;
 	}
 	return false;
@@ -183,7 +185,7 @@ bool reply_is_divider(struct slice line)
 {
 	if (line.len == 0 || line.len > LONGEST_LINE)
 		return false;
-	if (has(line, "above this line"))
+	if (!islower((unsigned char)line.base[0]) && has(line, "above this line"))
 		return true;
 	if (line.len > 4 && is_dash(line.base[0]) && is_dash(line.base[1])) {
 		while (line.len > 0 && (is_dash(line.base[0]) || line.base[0] == ' '))
@@ -209,9 +211,10 @@ static bool is_label_of(struct slice line, const char *const *list)
 {
 	static const char wide_colon[] = "\uff1a";
 	struct slice head = { line.base, line.len < LONGEST_LABEL ? line.len : LONGEST_LABEL };
-	const char *colon = memchr(head.base, ':', head.len),
-		   *wide = memmem(head.base, head.len, wide_colon, sizeof(wide_colon) - 1);
+	const char *colon = memchr(head.base, ':', head.len), *wide = NULL;
 
+	if (memchr(head.base, wide_colon[0], head.len) != NULL)
+		wide = memmem(head.base, head.len, wide_colon, sizeof(wide_colon) - 1);
 	if (colon == NULL || (wide != NULL && wide < colon))
 		colon = wide;
 	if (colon == NULL)
