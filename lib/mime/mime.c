@@ -44,6 +44,7 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_BASE64_PADDING] = "base64_padding",
 	[DEFECT_BAD_CHARSET] = "bad_charset",
 	[DEFECT_UNKNOWN_CHARSET] = "unknown_charset",
+	[DEFECT_GUESSED_CHARSET] = "guessed_charset",
 	[DEFECT_NUL_BYTE] = "nul_byte",
 	[DEFECT_BAD_FILENAME] = "bad_filename",
 	[DEFECT_LIMIT_INNER] = "limit_inner",
@@ -128,7 +129,7 @@ static void parse_bare_cr(struct mime_work *w, const char *raw, size_t len)
 	parse(w, lines, len);
 	g_free(lines);
 	for (size_t i = 0; i < w->m->part_count; i++)
-		mime_part_measure(w, raw, &w->m->parts[i]);
+		mime_part_measure(raw, &w->m->parts[i]);
 }
 
 struct mime_message *mime_parse(const char *raw, size_t len, const struct mime_limits *limits)

@@ -80,11 +80,11 @@ struct mime_part {
 	bool is_attachment; /* not one of the bodies that text and html were taken from */
 };
 
-struct mime_report_recipient { /* each may be NULL */
+struct mime_report_recipient {          /* each may be NULL */
 	const char *recipient;          /* the final one, else the original one */
 	const char *original_recipient; /* as the sender wrote it */
-	const char *action;     /* "failed", "delayed", …; of a disposition "displayed", "deleted" */
-	const char *status;     /* "5.1.1" (RFC 3463) */
+	const char *action; /* "failed", "delayed", …; of a disposition "displayed", "deleted" */
+	const char *status; /* "5.1.1" (RFC 3463) */
 	const char *diagnostic; /* what the other server said, without "smtp;" */
 };
 
@@ -115,6 +115,9 @@ struct mime_message {
 	size_t header_count;
 
 	const char *text, *html; /* the bodies a mail reader would show; or NULL */
+	bool text_is_derived;   /* all or some of `text` was made from HTML, or another rich form */
+	const char *reply_text; /* of `text`, what was newly written; NULL when there is no text */
+	const char *security;   /* "signed", "encrypted", or NULL; nothing has been verified */
 	struct mime_part *parts;
 	size_t part_count;
 

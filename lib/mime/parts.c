@@ -19,7 +19,7 @@ struct walk {
 	size_t len;
 	size_t messages; /* met so far: the next one's index in the scan's list */
 	size_t depth;
-	struct mime_body text, html;
+	struct mime_bodies bodies;
 	struct mime_inner inner;
 };
 
@@ -239,6 +239,7 @@ static struct mime_node *build(
 			node = build_message(walk, object, &fields, path);
 		} else {
 			node = new_node(walk, NODE_LEAF, leaf_type_of(walk, object, &fields));
+			node->content_type = mime_fields_last(&fields, "content-type");
 			node->part = add_part(walk, &fields, path, node->type,
 				content_range(walk, GMIME_PART(object)));
 		}
@@ -279,7 +280,8 @@ static void note_damage(struct mime_work *w, const struct mime_decoder *d)
 	if (d->inside_padding)
 		mime_note(w, DEFECT_BASE64_PADDING);
 	if (d->bad_block)
-		mime_note(w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
+		mime_note(
+			w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
 }
 
 void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
@@ -307,16 +309,29 @@ void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
 	note_damage(w, &decoder);
 }
 
-void mime_part_measure(struct mime_work *w, const char *raw, struct mime_part *part)
+void mime_part_measure(const char *raw, struct mime_part *part)
 {
-	part->size = 0;
-	mime_decode(w, part->encoding,
-		(struct slice){ raw + part->raw_offset, part->raw_length }, part, NULL);
+	char chunk[CHUNK + 2 * MIME_DECODE_SLACK];
+	struct sha256 *digest = sha256_begin();
+	struct mime_content content;
+	struct slice left = { raw + part->raw_offset, part->raw_length };
+	size_t n;
+
+	mime_content_begin(&content, part->encoding, part->inside);
+	for (part->size = 0; left.len > 0; left.base += n, left.len -= n) {
+		n = left.len < CHUNK ? left.len : CHUNK;
+		size_t out = mime_content_step(&content, left.base, n, chunk);
+		sha256_add(digest, chunk, out);
+		part->size += out;
+	}
+	n = mime_content_end(&content, chunk);
+	sha256_add(digest, chunk, n);
+	part->size += n;
+	sha256_end(&digest, part->sha256);
 }
 
 /* A text's content, without the files that stand in it. */
-static void take_text(
-	struct walk *walk, struct mime_part *part, struct slice raw, struct buf *text)
+static void take_text(struct walk *walk, struct mime_part *part, struct slice raw, struct buf *text)
 {
 	struct mime_decoder decoder;
 	struct buf decoded;
@@ -352,25 +367,24 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 	struct slice raw = { walk->raw + part->raw_offset, part->raw_length };
 	struct buf decoded;
 
-	part->is_attachment = node->body == BODY_NONE;
+	part->is_attachment = !node->in_text && !node->in_html;
 	if (node->kind == NODE_LEAF && part->is_attachment && mime_is_tnef(part)) {
 		fill_tnef(walk, part, raw);
 		return;
 	}
-	if (node->kind == NODE_MESSAGE || node->body == BODY_NONE) {
+	if (part->is_attachment) {
 		mime_decode(walk->w, part->encoding, raw, part, NULL);
 		return;
 	}
 	/* A character of UTF-8 takes at most four bytes of another charset for each of its own. */
-	struct mime_body *body = node->body == BODY_TEXT ? &walk->text : &walk->html;
 	buf_init(&decoded, 4 * walk->w->limits->text_bytes + 16);
 	if (strcmp(node->type, "text/plain") == 0)
 		take_text(walk, part, raw, &decoded);
 	else
 		mime_decode(walk->w, part->encoding, raw, part, &decoded);
 	if (decoded.truncated)
-		body->text.truncated = true;
-	mime_body_add(walk->w, body, slice_str(part->charset), mime_text_of(&decoded));
+		mime_note(walk->w, DEFECT_LIMIT_TEXT);
+	mime_bodies_add(walk->w, &walk->bodies, node, mime_text_of(&decoded));
 	buf_deinit(&decoded);
 }
 
@@ -388,12 +402,11 @@ void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const str
 
 	w->m->parts = arena_alloc(w->arena, (scan->parts + 1) * sizeof(w->m->parts[0]));
 	struct mime_node *top = build_top(&walk);
-	mime_bodies_mark(top);
-	mime_body_init(w, &walk.text);
-	mime_body_init(w, &walk.html);
+	mime_bodies_mark((struct slice){ raw, len }, top);
+	w->m->security = mime_security(w, (struct slice){ raw, len }, top);
+	mime_bodies_begin(w, &walk.bodies, top);
 	fill(&walk, top);
 	mime_report_fill(w, raw, top);
 	mime_inner_finish(w, &walk.inner);
-	w->m->text = mime_body_finish(w, &walk.text);
-	w->m->html = mime_body_finish(w, &walk.html);
+	mime_bodies_end(w, &walk.bodies);
 }

@@ -30,8 +30,8 @@ static bool is_returned(const char *type)
 {
 	return strcmp(type, "text/rfc822-headers") == 0 ||
 	       strcmp(type, "message/rfc822-headers") == 0 ||
-	       strcmp(type, "message/global-headers") == 0 ||
-	       strcmp(type, "message/rfc822") == 0 || strcmp(type, "message/global") == 0;
+	       strcmp(type, "message/global-headers") == 0 || strcmp(type, "message/rfc822") == 0 ||
+	       strcmp(type, "message/global") == 0;
 }
 
 static bool ends_with(const char *s, const char *end)
@@ -87,7 +87,8 @@ static void look_through(struct reader *r, const struct mime_node *node)
 }
 
 /* A part's content, as much as a header section may hold. */
-static void read_part(struct reader *r, const struct mime_part *part, bool as_it_is, struct buf *out)
+static void read_part(
+	struct reader *r, const struct mime_part *part, bool as_it_is, struct buf *out)
 {
 	struct mime_part ignored = { .n = 0 };
 	struct slice raw = { r->raw + part->raw_offset, part->raw_length };
@@ -164,8 +165,8 @@ static void add_recipient(struct mime_work *w, struct mime_report_recipient reci
 	}
 	/* Grown by doubling, at each power of two. */
 	if ((n & (n - 1)) == 0) {
-		struct mime_report_recipient *more =
-			arena_alloc(w->arena, (n > 0 ? 2 * n : 1) * sizeof(more[0]));
+		struct mime_report_recipient *more = arena_alloc(
+			w->arena, (n > 0 ? 2 * n : 1) * sizeof(more[0]));
 		if (n > 0)
 			memcpy(more, report->recipients, n * sizeof(more[0]));
 		report->recipients = more;
@@ -205,8 +206,9 @@ static void use_complaints(struct mime_work *w, const struct mime_fields *fields
 {
 	for (size_t i = 0; i < fields->count; i++) {
 		if (slice_ieq(fields->list[i].name, SLICE_LIT("original-rcpt-to")))
-			add_recipient(w, (struct mime_report_recipient){
-				.recipient = bare_address(w, fields->list[i].value) });
+			add_recipient(
+				w, (struct mime_report_recipient){
+					   .recipient = bare_address(w, fields->list[i].value) });
 	}
 }
 
@@ -219,8 +221,8 @@ static void use_group(struct mime_work *w, struct slice group)
 	if (report->reporting_mta == NULL)
 		report->reporting_mta = typed(w, &fields, "reporting-mta");
 	for (size_t i = 0; i < 2 && report->original_message_id == NULL; i++)
-		report->original_message_id =
-			mime_first_id(w, mime_fields_last(&fields, id_names[i]));
+		report->original_message_id = mime_first_id(
+			w, mime_fields_last(&fields, id_names[i]));
 	if (strcmp(report->type, "feedback-report") != 0) {
 		use_recipient(w, &fields);
 		return;

@@ -46,6 +46,7 @@ static void add_part(struct buf *buf, const struct mime_part *part)
 	add_string(buf, "sha256", digest);
 	add_number(buf, "raw_offset", (int64_t)part->raw_offset);
 	add_number(buf, "raw_length", (int64_t)part->raw_length);
+	add_string(buf, "inside", part->inside);
 	buf_json_key(buf, "is_attachment");
 	buf_json_bool(buf, part->is_attachment);
 	buf_json_end(buf, '}');
@@ -69,7 +70,17 @@ static void add_message(struct buf *buf, const struct mime_message *m)
 	buf_json_key(buf, "headers");
 	buf_json_raw(buf, mime_headers_json(m));
 	add_string(buf, "text", m->text);
+	buf_json_key(buf, "text_is_derived");
+	buf_json_bool(buf, m->text_is_derived);
+	add_string(buf, "reply_text", m->reply_text);
 	add_string(buf, "html", m->html);
+	add_string(buf, "security", m->security);
+	add_string(buf, "auto_submitted", m->auto_submitted);
+	add_string(buf, "list_id", m->list_id);
+	buf_json_key(buf, "is_bounce");
+	buf_json_bool(buf, m->is_bounce);
+	buf_json_key(buf, "report");
+	buf_json_raw(buf, mime_report_json(m));
 	buf_json_key(buf, "parts");
 	buf_json_begin(buf, '[');
 	for (size_t i = 0; i < m->part_count; i++)

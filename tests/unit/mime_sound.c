@@ -65,16 +65,16 @@ static const char *unsound_fields(const struct mime_message *m)
 	return NULL;
 }
 
-/* Decodes in one step what the parse decoded piece by piece. */
+/* Reads in one step what the parse decoded piece by piece. */
 static bool decodes_to_itself(const char *raw, const struct mime_part *part)
 {
-	struct mime_decoder decoder;
+	struct mime_content content;
 	uint8_t digest[SHA256_BYTES];
-	char *out = malloc(part->raw_length + 2 * MIME_DECODE_SLACK);
+	char *out = malloc(part->raw_length + 4 * MIME_DECODE_SLACK);
 
-	mime_decoder_init(&decoder, part->encoding);
-	size_t n = mime_decoder_step(&decoder, raw + part->raw_offset, part->raw_length, out);
-	n += mime_decoder_end(&decoder, out + n);
+	mime_content_begin(&content, part->encoding, part->inside);
+	size_t n = mime_content_step(&content, raw + part->raw_offset, part->raw_length, out);
+	n += mime_content_end(&content, out + n);
 	sha256(out, n, digest);
 	free(out);
 	return n == part->size && digest_equal(digest, part->sha256);
@@ -89,7 +89,8 @@ static const char *unsound_part(
 		return "a part without its type, encoding or path";
 	if (!is_one_line(part->content_type) || !is_one_line(part->filename) ||
 		!is_one_line(part->disposition) || !is_one_line(part->content_id) ||
-		!is_one_line(part->charset) || !is_one_line(part->encoding))
+		!is_one_line(part->charset) || !is_one_line(part->encoding) ||
+		!is_one_line(part->inside))
 		return "a part's text";
 	if (part->filename != NULL && strpbrk(part->filename, "/\\") != NULL)
 		return "a path in a file name";
@@ -98,14 +99,35 @@ static const char *unsound_part(
 	return decodes_to_itself(raw, part) ? NULL : "a part's size or digest";
 }
 
+static const char *unsound_report(const struct mime_report *report)
+{
+	if (!is_one_line(report->type) || !is_one_line(report->feedback_type) ||
+		!is_one_line(report->original_message_id) || !is_one_line(report->reporting_mta))
+		return "a report";
+	for (size_t i = 0; i < report->recipient_count; i++) {
+		const struct mime_report_recipient *r = &report->recipients[i];
+		if (!is_one_line(r->recipient) || !is_one_line(r->original_recipient) ||
+			!is_one_line(r->action) || !is_one_line(r->status) ||
+			!is_one_line(r->diagnostic))
+			return "a report's recipient";
+	}
+	return NULL;
+}
+
 const char *mime_unsound(const char *raw, size_t len, const struct mime_message *m)
 {
 	const char *why = unsound_fields(m);
 
 	if ((m->status == MIME_OK) != (m->defects.count == 0))
 		return "status and defects";
-	if (!is_clean(m->text) || !is_clean(m->html))
+	if (!is_clean(m->text) || !is_clean(m->html) || !is_clean(m->reply_text))
 		return "a body";
+	if ((m->text == NULL) != (m->reply_text == NULL))
+		return "text and reply_text";
+	if (!is_one_line(m->auto_submitted) || !is_one_line(m->list_id))
+		return "auto_submitted or list_id";
+	if (why == NULL)
+		why = unsound_report(&m->report);
 	for (size_t i = 0; i < m->part_count && why == NULL; i++)
 		why = unsound_part(raw, len, &m->parts[i], i);
 	if (why == NULL && !(is_json(mime_headers_json(m)) && is_json(mime_addresses_json(m))))
