@@ -51,7 +51,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench bench-costs fuzz lint format install clean
+.PHONY: all help deps run test unit system torture bench bench-costs fuzz golden lint format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -141,7 +141,7 @@ test: deps ## everything: lint, unit tests (also under ASan and UBSan), system t
 unit: $(UNITS) ## the unit tests of this variant
 	@$(PY) tests/unit/run.py $(UNITS)
 
-system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
+system: $(B)/bin/mailserver $(UNITS) $(B)/tests/mime_json ## the system tests, against this variant's server
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
 		$(PY) -m pytest -q -rs -p no:cacheprovider tests/system
 
@@ -163,6 +163,9 @@ bench-costs: ## what the choices in Postgres' schema cost
 	@sh tests/deps.sh $(BUILD_DEPS) $(BENCH_DEPS)
 	@$(MAKE) --no-print-directory -s V=release $(BENCH_BIN)
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/costs.py $(OPTIONS)
+
+golden: build/release/tests/mime_json ## accept what lib/mime makes of the samples; BEFORE=old mime_json
+	$(PY) tests/mime/golden.py $(if $(BEFORE),--before $(BEFORE))
 
 fuzz: ## fuzz lib/mime for TIME seconds (60); what it finds lies in build/fuzz/finds/
 	@sh tests/deps.sh $(BUILD_DEPS) $(FUZZ_DEPS)

@@ -352,9 +352,17 @@ static bool is_continuation(struct slice line)
 	return line.len > 0 && (line.base[0] == ' ' || line.base[0] == '\t');
 }
 
+/* True when nothing but blank lines stands before the end, or before what may be a boundary. */
+static bool is_all(const struct scanner *s, size_t at)
+{
+	while (at < s->len && is_empty(line_at(s, at)))
+		at += line_at(s, at).len + 1;
+	return at + 1 >= s->len || (s->raw[at] == '-' && s->raw[at + 1] == '-');
+}
+
 /* True for a line in a header section that is no field and behind which no field follows: the blank
- * line was forgotten, and this is content. A lone bad line among fields, or before the blank line,
- * is only left out. */
+ * line was forgotten, and this is content. A lone bad line among fields, or before the blank line of
+ * a section that has content, is only left out. */
 static bool content_begins(const struct scanner *s, struct slice line, size_t next)
 {
 	bool first = !s->section.any;
@@ -366,7 +374,7 @@ static bool content_begins(const struct scanner *s, struct slice line, size_t ne
 	if (next >= s->len)
 		return true;
 	struct slice follows = line_at(s, next);
-	return is_empty(follows) ? first : !mime_is_field(follows);
+	return is_empty(follows) ? first || is_all(s, next) : !mime_is_field(follows);
 }
 
 /* Ends the section in front of `line`. For GMime the line's first byte becomes the line feed that

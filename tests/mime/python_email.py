@@ -3,6 +3,7 @@
 
 Both are brought into one shape: runs of white space in header values are one space, the line ends of
 bodies are LF, and their last ones are left out. What Python does not know at all is None."""
+import datetime
 import email
 import email.policy
 import hashlib
@@ -12,6 +13,7 @@ import warnings
 FIELDS = ("subject", "from", "to", "cc", "bcc", "reply_to", "date", "message_id", "in_reply_to",
           "references", "text", "html", "parts", "filenames", "contents")
 ATTACHED = ("message/rfc822", "message/global", "message/news")
+MADE_UP = r"(part|message)-\d+\.\w+"
 ADDRESSES = ("from", "to", "cc", "bcc", "reply_to")
 
 
@@ -66,8 +68,7 @@ def date(message):
         return None
     moment = header.datetime
     if moment.tzinfo is None:
-        from datetime import timezone
-        moment = moment.replace(tzinfo=timezone.utc)
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
     return int(moment.timestamp())
 
 
@@ -133,16 +134,18 @@ def theirs(raw):
 
 
 def ours(parse):
-    """The same of a line of mime_json."""
+    """The same of a line of mime_json. Text made from HTML, names made up for parts that have none,
+    and files inside of a part are not compared: Python has no such things."""
     found = {name: [[squeeze(a["name"]), squeeze(a["address"])] for a in parse["addresses"][name]]
              for name in ADDRESSES}
-    listed = parse["parts"]
+    listed = [part for part in parse["parts"] if part["inside"] is None]
     found.update(
         subject=squeeze(parse["subject"]), date=parse["date"], message_id=squeeze(parse["message_id"]),
         in_reply_to=parse["in_reply_to"], references=parse["references"],
-        text=lines(parse["text"]), html=lines(parse["html"]),
+        text=None if parse["text_is_derived"] else lines(parse["text"]), html=lines(parse["html"]),
         parts=[f"{part['path']} {part['content_type']}" for part in listed],
-        filenames=[f"{part['path']} {squeeze(part['filename'])}" for part in listed if part["filename"]],
+        filenames=[f"{part['path']} {squeeze(part['filename'])}" for part in listed
+                   if part["filename"] and not re.fullmatch(MADE_UP, part["filename"])],
         contents=[f"{part['path']} {part['size']} {part['sha256'][:16]}" for part in listed
                   if not part["content_type"].startswith("message/")])
     return found
