@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# `make help` lists the targets. Variants (V=debug|release|asan|tsan) build in trees of their own.
+# `make help` lists the targets. Variants (V=debug|release|asan|tsan|fuzz) build in trees of their own.
 
 V       ?= release
 B       := build/$(V)
@@ -10,19 +10,21 @@ PY      := /usr/bin/python3
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
 	libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev libjansson-dev libyaml-dev \
-	libvalijson-dev nlohmann-json3-dev libhiredis-dev libcurl4-openssl-dev curl sqlite3
+	libvalijson-dev nlohmann-json3-dev libhiredis-dev libuchardet-dev libcurl4-openssl-dev \
+	curl sqlite3
 TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
 	python3-psycopg2 python3-yaml swaks libnss-wrapper libdb5.3 libicu72 libnsl2 libsasl2-2 \
 	libgnutls-dane0 libidn12 libpcre2-8-0
 # Of which a machine can have but one installed, and need not have any: run from where they lie.
 MTAS       := postfix exim4-daemon-light
+FUZZ_DEPS  := clang libclang-rt-14-dev
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2 python3-matplotlib \
 	$(if $(shell command -v npm),,nodejs npm)
 
 SYSTEMD  := $(shell pkg-config --exists libsystemd 2>/dev/null && echo libsystemd)
 PKGS     := $(SYSTEMD) libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl zlib jansson \
-	yaml-0.1 hiredis
+	yaml-0.1 hiredis uchardet
 PKG_INC  := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 PKG_LIB  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wvla -Wundef -Wformat=2 \
@@ -35,6 +37,11 @@ OPT_debug   := -O0 -g3
 OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=undefined
 OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT_fuzz    := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined
+ifeq ($(V),fuzz)
+CC := clang
+endif
 CFLAGS   := -std=gnu11 $(WARN) $(WARN_C) $(HARDEN) $(OPT_$(V))
 CXXFLAGS := -std=c++17 $(WARN) $(HARDEN) $(OPT_$(V))
 LDFLAGS  := -pie -pthread $(filter -fsanitize%,$(OPT_$(V))) -Wl,-z,relro,-z,now
@@ -48,7 +55,8 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench bench-costs bench-mta lint format install clean
+.PHONY: all help deps run test unit system torture bench bench-costs bench-mta fuzz golden lint \
+	format install clean
 .SECONDARY:
 
 all: $(B)/bin/mailserver ## build the server (V=release unless said otherwise)
@@ -98,6 +106,20 @@ $(B)/%.o: %.cc Makefile
 	@echo "  CXX   $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) -c -o $@ $<
 
+# A message's parse as JSON, for the tests that compare and for whoever wants to look.
+$(B)/tests/mime_json: $(B)/tests/mime/mime_json.o $(B)/libmailserver.a
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIB)
+
+# The fuzzer's: lib/mime and what it stands on, with clang's coverage and sanitizers.
+$(B)/fuzz/fuzz_mime: $(call objs,$(wildcard lib/mime/*.c) lib/arena.c lib/buf.c lib/digest.c \
+		lib/utf8.c tests/unit/mime_sound.c tests/fuzz/fuzz_mime.c)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(subst fuzzer-no-link,fuzzer,$(LDFLAGS)) -o $@ $^ \
+		$(shell pkg-config --libs gmime-3.0 uchardet openssl jansson)
+
 # Files that are compiled into the binary by .incbin, which -MMD does not see.
 $(B)/lib/config/embedded.o: schemas/config.schema.json
 $(B)/lib/redis/shared_bucket.o: lib/redis/bucket.lua
@@ -125,7 +147,7 @@ test: deps ## everything: lint, unit tests (also under ASan and UBSan), system t
 unit: $(UNITS) ## the unit tests of this variant
 	@$(PY) tests/unit/run.py $(UNITS)
 
-system: $(B)/bin/mailserver $(UNITS) ## the system tests, against this variant's server
+system: $(B)/bin/mailserver $(UNITS) $(B)/tests/mime_json ## the system tests, against this variant's server
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
 		$(PY) -m pytest -q -rs -p no:cacheprovider tests/system
 
@@ -153,6 +175,7 @@ bench-mta: ## messages a second through Postfix, with `mailserver deliver` and w
 	@sh tests/deps.sh --unpack build/mta $(MTAS)
 	@$(MAKE) --no-print-directory -s V=release all
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/mta.py $(OPTIONS)
+FUZZ_DEPS  := clang libclang-rt-14-dev
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

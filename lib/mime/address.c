@@ -213,6 +213,24 @@ static void read_comment(struct reader *r)
 	r->at = i + 1;
 }
 
+/* Moves to the end of the comment that begins here, or stays when it has none. */
+static bool skip_comment(struct reader *r)
+{
+	unsigned depth = 0;
+
+	for (size_t i = r->at; i < r->s.len && !r->no_more_comments; i++) {
+		depth += r->s.base[i] == '(';
+		if (r->s.base[i] == '\\')
+			i++;
+		else if (r->s.base[i] == ')' && --depth == 0) {
+			r->at = i;
+			return true;
+		}
+	}
+	r->no_more_comments = true;
+	return false;
+}
+
 /* Up to the ">". A comma ends it too, except in a route. */
 static void read_angle(struct reader *r)
 {
@@ -234,6 +252,8 @@ static void read_angle(struct reader *r)
 			break;
 		if (c == '"')
 			quoted = !quoted;
+		if (c == '(' && !quoted && skip_comment(r))
+			continue;
 		if (quoted || (c != ' ' && c != '\t' && c != '<'))
 			buf_putc(&box->angle, c);
 	}

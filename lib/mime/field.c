@@ -42,6 +42,12 @@ static void add_field(struct mime_work *w, struct mime_fields *fields, struct sl
 {
 	size_t name = name_length(field);
 
+	/* Only the first line of a section gets here with a blank in front. */
+	if (name == 0 && name_length(slice_trim(field)) > 0) {
+		mime_note(w, DEFECT_BAD_HEADER);
+		field = slice_trim(field);
+		name = name_length(field);
+	}
 	if (name == 0) {
 		mime_note(w, DEFECT_BAD_HEADER);
 		return;

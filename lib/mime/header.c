@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/internal.h"
 
-#include <gmime/gmime.h>
 #include <string.h>
 
 enum {
 	MAX_REFERENCES = 1000,
 	MAX_DATE = 200, /* bytes of a Date field that are looked at */
 };
-
-/* Dates that every store and every reader of RFC 3339 can hold. */
-static const int64_t year_1900_s = INT64_C(-2208988800), year_10000_s = INT64_C(253402300800);
 
 /* The id at or behind `*at`, with its brackets; false when there is none. */
 static bool next_id(struct slice text, size_t *at, struct slice *id_r)
@@ -27,15 +23,47 @@ static bool next_id(struct slice text, size_t *at, struct slice *id_r)
 	return true;
 }
 
+static size_t comment_length(struct slice s)
+{
+	unsigned depth = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		depth += s.base[i] == '(';
+		if (s.base[i] == ')' && --depth == 0)
+			return i + 1;
+	}
+	return 1;
+}
+
+/* Blanks in an id come from folding in the middle of it, or are obsolete syntax, which has comments
+ * too (RFC 5322, 4.5.4): neither is a part of the id. An id without blanks is taken as it stands. */
+static struct slice squeeze_id(struct mime_work *w, struct slice id)
+{
+	bool quoted = false;
+
+	if (memchr(id.base, ' ', id.len) == NULL && memchr(id.base, '\t', id.len) == NULL)
+		return id;
+	buf_clear(&w->word);
+	for (size_t i = 0; i < id.len; i++) {
+		char c = id.base[i];
+		if (c == '"')
+			quoted = !quoted;
+		if (!quoted && c == '(')
+			i += comment_length((struct slice){ id.base + i, id.len - i }) - 1;
+		else if (quoted || (c != ' ' && c != '\t'))
+			buf_putc(&w->word, c);
+	}
+	return mime_text_of(&w->word);
+}
+
 static const char *clean_id(struct mime_work *w, struct slice id)
 {
 	buf_clear(&w->text);
-	mime_header_to_utf8(w, id, &w->text);
+	mime_header_to_utf8(w, squeeze_id(w, id), &w->text);
 	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
 }
 
-/* The first id, or the whole value when it has no brackets and can be one. */
-static const char *one_id(struct mime_work *w, struct slice value)
+const char *mime_first_id(struct mime_work *w, struct slice value)
 {
 	struct slice text = mime_unfold(w, value), id;
 	size_t at = 0;
@@ -64,29 +92,13 @@ static void fill_references(struct mime_work *w, struct slice value)
 		refs->list[refs->count++] = clean_id(w, id);
 }
 
-/* GMime takes "0000" for the two-digit year 00. */
-static bool has_year_zero(const char *date)
-{
-	for (const char *p = date; (p = strstr(p, " 0")) != NULL; p++) {
-		if (strspn(p + 1, "0123456789") == 4)
-			return true;
-	}
-	return false;
-}
-
 static void fill_date(struct mime_work *w, struct slice value)
 {
 	struct slice text = mime_unfold(w, value);
-	char copy[MAX_DATE + 1];
-	size_t len = text.len < MAX_DATE ? text.len : MAX_DATE;
+	int64_t s;
 
-	memcpy(copy, text.base, len);
-	copy[len] = '\0';
-	GDateTime *date = has_year_zero(copy) ? NULL : g_mime_utils_header_decode_date(copy);
-	int64_t s = date != NULL ? g_date_time_to_unix(date) : INT64_MIN;
-	if (date != NULL)
-		g_date_time_unref(date);
-	if (s < year_1900_s || s >= year_10000_s) {
+	text.len = text.len < MAX_DATE ? text.len : MAX_DATE;
+	if (!mime_date_parse(text, &s)) {
 		mime_note(w, DEFECT_BAD_DATE);
 		return;
 	}
@@ -113,10 +125,10 @@ static void fill_single(struct mime_work *w, enum single which, struct slice val
 		w->m->subject = header->value;
 		break;
 	case MESSAGE_ID:
-		w->m->message_id = one_id(w, value);
+		w->m->message_id = mime_first_id(w, value);
 		break;
 	case IN_REPLY_TO:
-		w->m->in_reply_to = one_id(w, value);
+		w->m->in_reply_to = mime_first_id(w, value);
 		break;
 	case REFERENCES:
 		fill_references(w, value);

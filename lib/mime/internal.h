@@ -24,6 +24,8 @@ enum mime_defect {
 	DEFECT_NO_HEADER,
 	DEFECT_LEADING_BLANK,
 	DEFECT_BAD_HEADER,
+	DEFECT_MISSING_BLANK_LINE,
+	DEFECT_BARE_CR,
 	DEFECT_REPEATED_HEADER,
 	DEFECT_HEADER_CONTROL,
 	DEFECT_HEADER_CHARSET,
@@ -39,8 +41,13 @@ enum mime_defect {
 	DEFECT_BASE64_PADDING,
 	DEFECT_BAD_CHARSET,
 	DEFECT_UNKNOWN_CHARSET,
+	DEFECT_GUESSED_CHARSET,
 	DEFECT_NUL_BYTE,
 	DEFECT_BAD_FILENAME,
+	DEFECT_LIMIT_INNER,
+	DEFECT_BAD_UUENCODE,
+	DEFECT_BAD_YENC,
+	DEFECT_BAD_TNEF,
 	DEFECT_COUNT,
 	DEFECT_NONE = DEFECT_COUNT
 };
@@ -70,12 +77,28 @@ static inline struct slice mime_text_of(const struct buf *buf)
  * does not explain is guessed, UTF-8 before windows-1252, and noted. The result may still hold NUL
  * and malformed UTF-8: it goes through mime_clean() at the end. */
 void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out);
+/* The same for a body, where a byte order mark counts for more than the label, and an HTML text that
+ * has no label may name its charset itself. */
+void mime_body_to_utf8(
+	struct mime_work *w, struct slice label, struct slice bytes, bool html, struct buf *out);
 /* Raw 8-bit text of a header: UTF-8 (RFC 6532) or else windows-1252, which is noted. */
 void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out);
 /* utf8_clean(), sooner done where nothing is to clean. */
 char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool *changed_r);
 /* As much as fits, where buf_add() would leave out everything. */
 void mime_add_some(struct buf *buf, const char *p, size_t len);
+
+/* detect.c */
+
+/* The label that the bytes, which are no UTF-8, most likely deserve; NULL when there is too little to
+ * go by, or when it is windows-1252. Looks at a few KB. */
+const char *mime_detect(struct slice bytes);
+/* The ISO 2022 set that 7-bit text with escape sequences is in, or NULL. */
+const char *mime_escape_charset(struct slice bytes);
+/* What a byte order mark says: "utf-8", "utf-16", "utf-32", or NULL. */
+const char *mime_bom_charset(struct slice bytes);
+/* The charset that an HTML text names in a <meta>, or an empty slice. */
+struct slice mime_meta_charset(struct slice html);
 
 /* words.c */
 
@@ -140,15 +163,29 @@ struct mime_scan {
 /* Without a header `header` is empty, `body_start` 0 and nothing is masked. */
 void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_scan *scan_r);
 
+/* Where content that begins at `start` for GMime begins in the message itself. */
+size_t mime_content_start(const struct mime_scan *scan, const char *raw, size_t start);
+
 /* header.c */
 
 /* Everything that the top header section gives. */
 void mime_headers_fill(struct mime_work *w, struct slice section);
+/* The first id, or the whole value when it has no brackets and can be one; or NULL. */
+const char *mime_first_id(struct mime_work *w, struct slice value);
+
+/* date.c */
+
+/* Seconds since 1970, UTC, of a Date field's text without folding. False when it says no date. */
+bool mime_date_parse(struct slice text, int64_t *s_r);
 
 /* parts.c */
 
+/* Decodes `raw` for the part's size and digest; the bytes themselves go to `keep`, if there is one. */
+void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
+	struct mime_part *part, struct buf *keep);
+
 enum mime_node_kind { NODE_LEAF, NODE_MULTIPART, NODE_MESSAGE };
-enum mime_body_kind { BODY_NONE, BODY_TEXT, BODY_HTML };
+enum mime_body_kind { BODY_NONE, BODY_TEXT, BODY_HTML, BODY_ENRICHED, BODY_CALENDAR };
 
 /* The structure, out of GMime's hands. Only leaves and attached messages have a part. */
 struct mime_node {
@@ -156,7 +193,9 @@ struct mime_node {
 	const char *type; /* "multipart/related", lower case */
 	const char *root; /* of multipart/related: the root's content id, or NULL */
 	struct mime_part *part;
-	enum mime_body_kind body;       /* which body it is (a part of) */
+	struct slice content_type; /* of a leaf, with its parameters; as it stands in the message */
+	enum mime_body_kind body;  /* what kind of text it is, if it is one */
+	bool in_text, in_html;     /* whether `text`, `html` show it */
 	struct mime_node *first, *next; /* children; the message's structure for a message */
 };
 
@@ -164,22 +203,112 @@ struct mime_node {
 void mime_parts_fill(
 	struct mime_work *w, const char *raw, size_t len, const struct mime_scan *scan);
 
+/* Size and digest anew, from bytes that differ from those that were parsed. */
+void mime_part_measure(const char *raw, struct mime_part *part);
+
+/* name.c */
+
+/* The type that a file's ending stands for, application/octet-stream when it stands for none. */
+const char *mime_type_of_name(const char *filename);
+/* A name for a part that has none, by its type and number; NULL when the limit is too small. */
+const char *mime_make_name(struct mime_work *w, const struct mime_part *part);
+
+/* tnef.c */
+
+struct mime_tnef {
+	struct slice rest;
+	const char *codepage; /* of its 8-bit text; NULL until it says */
+};
+
+struct mime_tnef_file {
+	struct slice data;                    /* within the stream */
+	bool embedded;                        /* a message or object, a TNEF stream again */
+	const char *name, *type, *content_id; /* as given; or NULL */
+};
+
+/* False when it is no TNEF. `stream` is decoded, and outlives the files. */
+bool mime_tnef_begin(struct mime_tnef *t, struct slice stream);
+/* The next attached file; false at the end. */
+bool mime_tnef_next(struct mime_work *w, struct mime_tnef *t, struct mime_tnef_file *file_r);
+
+/* inner.c */
+
+/* Files within a part's content, in the order they are met. They become parts at the end. */
+struct mime_inner {
+	struct mime_part *list; /* `n` is that of the part they lie in */
+	size_t count, capacity;
+	unsigned of, in_same; /* the part that the last one lies in, and how many it has */
+};
+
+bool mime_is_tnef(const struct mime_part *part);
+/* The attachments of a TNEF part, whose decoded content is `stream`. */
+void mime_inner_tnef(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	struct slice stream);
+/* Files that stand as blocks of uuencode or yEnc in a text part's content, decoded but not yet
+ * converted; `rest` gets the content without them. */
+void mime_inner_blocks(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	struct slice content, struct buf *rest);
+/* Puts all of them behind the parts they lie in, numbers all, and names what is attached without one. */
+void mime_inner_finish(struct mime_work *w, struct mime_inner *inner);
+
+/* report.c */
+
+/* What a report says, if the message is one. */
+void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_node *top);
+
+/* marks.c */
+
+/* auto_submitted, list_id and is_bounce; goes last, for it looks at the report too. */
+void mime_marks_fill(struct mime_work *w);
+
 /* body.c */
 
 /* Marks the leaves that a mail reader would show. */
-void mime_bodies_mark(struct mime_node *top);
+void mime_bodies_mark(struct slice raw, struct mime_node *top);
+/* Of a structure that is marked, whether it has a leaf of that kind. */
+bool mime_has_body(const struct mime_node *node, enum mime_body_kind kind);
 
-/* One of the two bodies while it is put together. */
-struct mime_body {
-	struct buf text;
-	bool found;
+/* security.c */
+
+/* What `security` says of a structure; `raw` is the message. */
+const char *mime_security(struct mime_work *w, struct slice raw, const struct mime_node *top);
+
+/* text.c */
+
+/* The two bodies while they are put together. */
+struct mime_bodies {
+	struct buf text, html;
+	bool has_text, has_html;
+	bool wants_html; /* else nobody looks at `html` */
 };
 
-void mime_body_init(struct mime_work *w, struct mime_body *body);
-/* Adds a leaf's decoded bytes: as UTF-8, with LF line ends, on a line of their own. */
-void mime_body_add(
-	struct mime_work *w, struct mime_body *body, struct slice charset, struct slice decoded);
-/* The body in the arena, NULL when there was none; releases the rest. */
-const char *mime_body_finish(struct mime_work *w, struct mime_body *body);
+/* `top` has been marked. */
+void mime_bodies_begin(
+	struct mime_work *w, struct mime_bodies *bodies, const struct mime_node *top);
+/* Adds a leaf's decoded bytes to the bodies that show it. */
+void mime_bodies_add(struct mime_work *w, struct mime_bodies *bodies, const struct mime_node *leaf,
+	struct slice decoded);
+/* Fills text, html and what follows from them; releases the rest. */
+void mime_bodies_end(struct mime_work *w, struct mime_bodies *bodies);
+
+/* flowed.c, rich.c, html.c: text that wants to be rendered, UTF-8 with LF, as plain text. Each reads
+ * its input once and writes no more than a small multiple of it. */
+
+/* format=flowed (RFC 3676): paragraphs become lines, quotes begin with "> ". */
+void mime_unflow(struct slice text, bool delsp, struct buf *out);
+/* text/enriched (RFC 1896), and text/richtext, its forerunner (RFC 1341, 7.1.3). */
+void mime_enriched_to_text(struct slice enriched, bool richtext, struct buf *out);
+/* text/calendar (RFC 5545): what the event is called, when and where, and its description. */
+void mime_calendar_to_text(struct slice calendar, struct buf *out);
+/* Quotes begin with "> ", list items with "- ", links are followed by "<their address>". */
+void mime_html_to_text(struct slice html, struct buf *out);
+/* The other way, as one element that keeps lines and blanks. */
+void mime_text_to_html(struct slice text, struct buf *out);
+
+/* reply.c */
+
+/* What was newly written in a clean `text`: without quotations, signature and the lines that
+ * introduce them (docs/mime.md says how it is told). In the arena. */
+const char *mime_reply_text(struct mime_work *w, const char *text);
 
 #endif

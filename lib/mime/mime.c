@@ -2,6 +2,7 @@
 #include "lib/mime/internal.h"
 
 #include <gmime/gmime.h>
+#include <string.h>
 
 const struct mime_limits mime_limits_default = {
 	.header_bytes = 1024 * 1024,
@@ -26,6 +27,8 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_NO_HEADER] = "no_header",
 	[DEFECT_LEADING_BLANK] = "leading_lines",
 	[DEFECT_BAD_HEADER] = "bad_header",
+	[DEFECT_MISSING_BLANK_LINE] = "missing_blank_line",
+	[DEFECT_BARE_CR] = "bare_cr",
 	[DEFECT_REPEATED_HEADER] = "repeated_header",
 	[DEFECT_HEADER_CONTROL] = "header_control",
 	[DEFECT_HEADER_CHARSET] = "header_charset",
@@ -41,8 +44,13 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_BASE64_PADDING] = "base64_padding",
 	[DEFECT_BAD_CHARSET] = "bad_charset",
 	[DEFECT_UNKNOWN_CHARSET] = "unknown_charset",
+	[DEFECT_GUESSED_CHARSET] = "guessed_charset",
 	[DEFECT_NUL_BYTE] = "nul_byte",
 	[DEFECT_BAD_FILENAME] = "bad_filename",
+	[DEFECT_LIMIT_INNER] = "limit_inner",
+	[DEFECT_BAD_UUENCODE] = "bad_uuencode",
+	[DEFECT_BAD_YENC] = "bad_yenc",
+	[DEFECT_BAD_TNEF] = "bad_tnef",
 };
 
 const char *mime_status_name(enum mime_status status)
@@ -94,25 +102,50 @@ static enum mime_status judge(const struct mime_work *w)
 	return w->defects != 0 ? MIME_DEGRADED : MIME_OK;
 }
 
+static void parse(struct mime_work *w, const char *raw, size_t len)
+{
+	struct mime_scan scan;
+
+	mime_scan(w, raw, len, &scan);
+	mime_headers_fill(
+		w, (struct slice){ raw + scan.header.start, scan.header.end - scan.header.start });
+	if (scan.over != DEFECT_NONE) {
+		mime_note(w, scan.over);
+		g_free(scan.masked);
+	} else {
+		mime_parts_fill(w, raw, len, &scan);
+	}
+}
+
+/* Old Macs ended lines with CR alone. Where not a single LF is, CR was meant; anywhere else a bare CR
+ * ends no line, lest we see another message than the next reader. */
+static void parse_bare_cr(struct mime_work *w, const char *raw, size_t len)
+{
+	char *lines = g_memdup2(raw, len);
+
+	mime_note(w, DEFECT_BARE_CR);
+	for (char *p = lines; (p = memchr(p, '\r', len - (size_t)(p - lines))) != NULL;)
+		*p = '\n';
+	parse(w, lines, len);
+	g_free(lines);
+	for (size_t i = 0; i < w->m->part_count; i++)
+		mime_part_measure(raw, &w->m->parts[i]);
+}
+
 struct mime_message *mime_parse(const char *raw, size_t len, const struct mime_limits *limits)
 {
 	struct mime_message *m = new_message();
 	struct mime_work w = { .limits = limits, .arena = m->arena, .m = m };
 	size_t scratch = 3 * limits->header_bytes + 64; /* windows-1252 can grow threefold */
-	struct mime_scan scan;
 
 	buf_init(&w.line, scratch);
 	buf_init(&w.word, scratch);
 	buf_init(&w.text, scratch);
-	mime_scan(&w, raw, len, &scan);
-	mime_headers_fill(
-		&w, (struct slice){ raw + scan.header.start, scan.header.end - scan.header.start });
-	if (scan.over != DEFECT_NONE) {
-		mime_note(&w, scan.over);
-		g_free(scan.masked);
-	} else {
-		mime_parts_fill(&w, raw, len, &scan);
-	}
+	if (memchr(raw, '\r', len) != NULL && memchr(raw, '\n', len) == NULL)
+		parse_bare_cr(&w, raw, len);
+	else
+		parse(&w, raw, len);
+	mime_marks_fill(&w);
 	list_defects(&w);
 	m->status = judge(&w);
 	buf_deinit(&w.line);

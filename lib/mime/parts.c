@@ -6,7 +6,10 @@
 #include <gmime/gmime.h>
 #include <string.h>
 
-enum { CHUNK = 16 * 1024 };
+enum {
+	CHUNK = 16 * 1024,
+	MAX_TNEF = 64 * 1024 * 1024, /* decoded bytes of a TNEF stream that is looked into */
+};
 
 /* One look at the structure. */
 struct walk {
@@ -16,7 +19,8 @@ struct walk {
 	size_t len;
 	size_t messages; /* met so far: the next one's index in the scan's list */
 	size_t depth;
-	struct mime_body text, html;
+	struct mime_bodies bodies;
+	struct mime_inner inner;
 };
 
 static const char *type_of(struct walk *walk, GMimeObject *object)
@@ -26,8 +30,11 @@ static const char *type_of(struct walk *walk, GMimeObject *object)
 		g_mime_content_type_get_media_type(type),
 		g_mime_content_type_get_media_subtype(type));
 
+	/* ASCII only, since the bytes of a type can be anything and may have been cut above. */
 	for (char *p = s; *p != '\0'; p++)
-		*p = (char)tolower((unsigned char)*p);
+		*p = (unsigned char)*p > ' ' && (unsigned char)*p < 0x7f
+			     ? (char)tolower((unsigned char)*p)
+			     : '_';
 	return s;
 }
 
@@ -94,17 +101,17 @@ static struct mime_part *add_part(struct walk *walk, const struct mime_fields *f
 	struct slice disposition = mime_fields_last(fields, "content-disposition");
 	struct mime_part *part = &w->m->parts[w->m->part_count++];
 	struct mime_decoder decoder;
-	const char *name = mime_param(w, disposition, "filename");
+	const char *name = mime_safe_filename(w, mime_param(w, disposition, "filename"));
 
 	if (name == NULL)
-		name = mime_param(w, content_type, "name");
+		name = mime_safe_filename(w, mime_param(w, content_type, "name"));
 	const char *charset = mime_param(w, content_type, "charset");
 	const char *encoding = mime_token(w, mime_fields_last(fields, "content-transfer-encoding"));
 	*part = (struct mime_part){
 		.n = (unsigned)w->m->part_count,
 		.path = path,
 		.content_type = type,
-		.filename = mime_safe_filename(w, name),
+		.filename = name,
 		.disposition = mime_token(w, disposition),
 		.content_id = strip_brackets(w, mime_fields_last(fields, "content-id")),
 		.charset = charset != NULL ? mime_token(w, slice_str(charset)) : NULL,
@@ -140,6 +147,17 @@ static struct mime_node *plain_node(struct walk *walk, size_t start)
 static struct mime_node *build(
 	struct walk *walk, GMimeObject *object, GMimeMessage *message, const char *path);
 
+/* RFC 1740: a file of two forks. The name may stand at the first one, the resources, alone. */
+static void name_data_fork(struct mime_node *node)
+{
+	struct mime_node *resources = node->first;
+	struct mime_node *data = resources != NULL ? resources->next : NULL;
+
+	if (data != NULL && data->part != NULL && resources->part != NULL &&
+		data->part->filename == NULL)
+		data->part->filename = resources->part->filename;
+}
+
 static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object, const char *path)
 {
 	GMimeMultipart *multipart = GMIME_MULTIPART(object);
@@ -162,6 +180,8 @@ static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object,
 			break;
 		link = &(*link)->next;
 	}
+	if (strcmp(node->type, "multipart/appledouble") == 0)
+		name_data_fork(node);
 	return node;
 }
 
@@ -192,7 +212,9 @@ static struct mime_range content_range(struct walk *walk, GMimePart *leaf)
 	if (stream == NULL || stream->bound_start < 0 || stream->bound_end < stream->bound_start ||
 		(size_t)stream->bound_end > walk->len)
 		return (struct mime_range){ 0, 0 };
-	return (struct mime_range){ (size_t)stream->bound_start, (size_t)stream->bound_end };
+	return (struct mime_range){ mime_content_start(
+					    walk->scan, walk->raw, (size_t)stream->bound_start),
+		(size_t)stream->bound_end };
 }
 
 /* NULL when a limit was passed, which mime_scan() is there to prevent. */
@@ -217,6 +239,7 @@ static struct mime_node *build(
 			node = build_message(walk, object, &fields, path);
 		} else {
 			node = new_node(walk, NODE_LEAF, leaf_type_of(walk, object, &fields));
+			node->content_type = mime_fields_last(&fields, "content-type");
 			node->part = add_part(walk, &fields, path, node->type,
 				content_range(walk, GMIME_PART(object)));
 		}
@@ -256,18 +279,20 @@ static void note_damage(struct mime_work *w, const struct mime_decoder *d)
 		mime_note(w, DEFECT_BAD_BASE64);
 	if (d->inside_padding)
 		mime_note(w, DEFECT_BASE64_PADDING);
+	if (d->bad_block)
+		mime_note(
+			w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
 }
 
-/* Size and digest of the decoded bytes; the bytes themselves go to `keep`, when there is one. */
-static void decode_part(
-	struct mime_work *w, struct slice raw, struct mime_part *part, struct buf *keep)
+void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
+	struct mime_part *part, struct buf *keep)
 {
 	char chunk[CHUNK + MIME_DECODE_SLACK];
 	struct sha256 *digest = sha256_begin();
 	struct mime_decoder decoder;
 	bool last = false;
 
-	mime_decoder_init(&decoder, part->encoding);
+	mime_decoder_init(&decoder, encoding);
 	while (!last) {
 		size_t take = raw.len < CHUNK ? raw.len : CHUNK;
 		last = take == 0;
@@ -284,24 +309,82 @@ static void decode_part(
 	note_damage(w, &decoder);
 }
 
+void mime_part_measure(const char *raw, struct mime_part *part)
+{
+	char chunk[CHUNK + 2 * MIME_DECODE_SLACK];
+	struct sha256 *digest = sha256_begin();
+	struct mime_content content;
+	struct slice left = { raw + part->raw_offset, part->raw_length };
+	size_t n;
+
+	mime_content_begin(&content, part->encoding, part->inside);
+	for (part->size = 0; left.len > 0; left.base += n, left.len -= n) {
+		n = left.len < CHUNK ? left.len : CHUNK;
+		size_t out = mime_content_step(&content, left.base, n, chunk);
+		sha256_add(digest, chunk, out);
+		part->size += out;
+	}
+	n = mime_content_end(&content, chunk);
+	sha256_add(digest, chunk, n);
+	part->size += n;
+	sha256_end(&digest, part->sha256);
+}
+
+/* A text's content, without the files that stand in it. */
+static void take_text(struct walk *walk, struct mime_part *part, struct slice raw, struct buf *text)
+{
+	struct mime_decoder decoder;
+	struct buf decoded;
+
+	mime_decoder_init(&decoder, part->encoding);
+	if (decoder.encoding == MIME_ENCODING_IDENTITY) {
+		mime_decode(walk->w, part->encoding, raw, part, NULL);
+		mime_inner_blocks(walk->w, &walk->inner, part, raw, text);
+		return;
+	}
+	buf_init(&decoded, text->max_bytes);
+	mime_decode(walk->w, part->encoding, raw, part, &decoded);
+	mime_inner_blocks(walk->w, &walk->inner, part, mime_text_of(&decoded), text);
+	text->truncated = text->truncated || decoded.truncated;
+	buf_deinit(&decoded);
+}
+
+static void fill_tnef(struct walk *walk, struct mime_part *part, struct slice raw)
+{
+	struct buf stream;
+
+	buf_init(&stream, MAX_TNEF);
+	mime_decode(walk->w, part->encoding, raw, part, &stream);
+	if (stream.truncated)
+		mime_note(walk->w, DEFECT_LIMIT_INNER);
+	mime_inner_tnef(walk->w, &walk->inner, part, mime_text_of(&stream));
+	buf_deinit(&stream);
+}
+
 static void fill_leaf(struct walk *walk, struct mime_node *node)
 {
 	struct mime_part *part = node->part;
 	struct slice raw = { walk->raw + part->raw_offset, part->raw_length };
 	struct buf decoded;
 
-	part->is_attachment = node->body == BODY_NONE;
-	if (node->kind == NODE_MESSAGE || node->body == BODY_NONE) {
-		decode_part(walk->w, raw, part, NULL);
+	part->is_attachment = !node->in_text && !node->in_html;
+	if (node->kind == NODE_LEAF && part->is_attachment && mime_is_tnef(part)) {
+		fill_tnef(walk, part, raw);
+		return;
+	}
+	if (part->is_attachment) {
+		mime_decode(walk->w, part->encoding, raw, part, NULL);
 		return;
 	}
 	/* A character of UTF-8 takes at most four bytes of another charset for each of its own. */
-	struct mime_body *body = node->body == BODY_TEXT ? &walk->text : &walk->html;
 	buf_init(&decoded, 4 * walk->w->limits->text_bytes + 16);
-	decode_part(walk->w, raw, part, &decoded);
+	if (strcmp(node->type, "text/plain") == 0)
+		take_text(walk, part, raw, &decoded);
+	else
+		mime_decode(walk->w, part->encoding, raw, part, &decoded);
 	if (decoded.truncated)
-		body->text.truncated = true;
-	mime_body_add(walk->w, body, slice_str(part->charset), mime_text_of(&decoded));
+		mime_note(walk->w, DEFECT_LIMIT_TEXT);
+	mime_bodies_add(walk->w, &walk->bodies, node, mime_text_of(&decoded));
 	buf_deinit(&decoded);
 }
 
@@ -319,10 +402,11 @@ void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const str
 
 	w->m->parts = arena_alloc(w->arena, (scan->parts + 1) * sizeof(w->m->parts[0]));
 	struct mime_node *top = build_top(&walk);
-	mime_bodies_mark(top);
-	mime_body_init(w, &walk.text);
-	mime_body_init(w, &walk.html);
+	mime_bodies_mark((struct slice){ raw, len }, top);
+	w->m->security = mime_security(w, (struct slice){ raw, len }, top);
+	mime_bodies_begin(w, &walk.bodies, top);
 	fill(&walk, top);
-	w->m->text = mime_body_finish(w, &walk.text);
-	w->m->html = mime_body_finish(w, &walk.html);
+	mime_report_fill(w, raw, top);
+	mime_inner_finish(w, &walk.inner);
+	mime_bodies_end(w, &walk.bodies);
 }

@@ -14,6 +14,7 @@
 
 #include <gmime/gmime.h>
 #include <string.h>
+#include <strings.h>
 
 /* GMime's parser works in a window of 4 KB that a boundary has to fit into. */
 enum { MAX_BOUNDARY = 2048 };
@@ -240,14 +241,38 @@ static void mask_value(struct scanner *s, struct slice line)
 	}
 }
 
-/* Where the value of a field goes, or NULL when GMime need not see it. */
-static struct slice *kept_value(struct scanner *s, struct slice name)
+static bool is_multipart(struct slice type)
+{
+	type = slice_trim(type);
+	return type.len > 10 && strncasecmp(type.base, "multipart/", 10) == 0;
+}
+
+/* Where the value of a field goes, or NULL when GMime need not see it. Of several types the last one
+ * counts, but none takes its parts from a multipart. */
+static struct slice *kept_value(struct scanner *s, struct slice name, struct slice value)
 {
 	if (slice_ieq(name, SLICE_LIT("Content-Type")))
-		return &s->section.type;
+		return is_multipart(s->section.type) && !is_multipart(value) ? NULL
+									     : &s->section.type;
 	if (slice_ieq(name, SLICE_LIT("Content-Transfer-Encoding")))
 		return &s->section.encoding;
 	return NULL;
+}
+
+/* A first field with blanks in front of it is no continuation of anything: for GMime the blanks stand
+ * behind the colon. */
+static void move_to_margin(struct scanner *s, struct slice line, struct slice value)
+{
+	size_t blanks = 0, name;
+
+	while (blanks < line.len && (line.base[blanks] == ' ' || line.base[blanks] == '\t'))
+		blanks++;
+	name = (size_t)(value.base - line.base);
+	if (name <= blanks || value.base[-1] != ':')
+		return;
+	char *masked = s->scan->masked + (line.base - s->raw);
+	memmove(masked, masked + blanks, name - blanks);
+	memset(masked + name - blanks, ' ', blanks);
 }
 
 /* A line of a header section, without its line end. */
@@ -265,12 +290,17 @@ static bool header_line(struct scanner *s, struct slice line, size_t next)
 		struct slice name = { line.base, 0 };
 		if (colon != NULL)
 			name = slice_trim((struct slice){ line.base, (size_t)(colon - line.base) });
-		section->any = true;
-		section->open = kept_value(s, name);
-		if (section->open != NULL) {
-			*section->open = (struct slice){ colon + 1,
+		struct slice value = { line.base + line.len, 0 };
+		if (colon != NULL)
+			value = (struct slice){ colon + 1,
 				line.len - (size_t)(colon + 1 - line.base) };
-			mask_value(s, *section->open);
+		if (!section->any && (line.base[0] == ' ' || line.base[0] == '\t'))
+			move_to_margin(s, line, value);
+		section->any = true;
+		section->open = kept_value(s, name, value);
+		if (section->open != NULL) {
+			*section->open = value;
+			mask_value(s, value);
 		} else if ((unsigned char)line.base[0] > ' ' && line.base[0] != ':') {
 			s->scan->masked[line.base - s->raw] = 'x';
 		}
@@ -303,6 +333,68 @@ static bool boundary_line(
 	return count_part(s);
 }
 
+/* The line at `at`, without its line feed. */
+static struct slice line_at(const struct scanner *s, size_t at)
+{
+	const char *end = memchr(s->raw + at, '\n', s->len - at);
+
+	return (struct slice){ s->raw + at,
+		end != NULL ? (size_t)(end - s->raw) - at : s->len - at };
+}
+
+static bool is_empty(struct slice line)
+{
+	return line.len == 0 || (line.len == 1 && line.base[0] == '\r');
+}
+
+static bool is_continuation(struct slice line)
+{
+	return line.len > 0 && (line.base[0] == ' ' || line.base[0] == '\t');
+}
+
+/* True when nothing but blank lines stands before the end, or before what may be a boundary. */
+static bool is_all(const struct scanner *s, size_t at)
+{
+	while (at < s->len && is_empty(line_at(s, at)))
+		at += line_at(s, at).len + 1;
+	return at + 1 >= s->len || (s->raw[at] == '-' && s->raw[at + 1] == '-');
+}
+
+/* True for a line in a header section that is no field and behind which no field follows: the blank
+ * line was forgotten, and this is content. A lone bad line among fields, or before the blank line of
+ * a section that has content, is only left out. */
+static bool content_begins(const struct scanner *s, struct slice line, size_t next)
+{
+	bool first = !s->section.any;
+
+	if ((!first && is_continuation(line)) || mime_is_field(slice_trim(line)))
+		return false;
+	while (next < s->len && is_continuation(line_at(s, next)))
+		next += line_at(s, next).len + 1;
+	if (next >= s->len)
+		return true;
+	struct slice follows = line_at(s, next);
+	return is_empty(follows) ? first || is_all(s, next) : !mime_is_field(follows);
+}
+
+/* Ends the section in front of `line`. For GMime the line's first byte becomes the line feed that
+ * is missing; mime_content_start() gives it back. */
+static bool end_without_blank(struct scanner *s, struct slice line)
+{
+	size_t at = (size_t)(line.base - s->raw);
+
+	mime_note(s->w, DEFECT_MISSING_BLANK_LINE);
+	s->scan->masked[at] = '\n';
+	return end_section(s, at, at, false);
+}
+
+size_t mime_content_start(const struct mime_scan *scan, const char *raw, size_t start)
+{
+	bool given = start > 0 && raw[start - 1] != '\n' && scan->masked[start - 1] == '\n';
+
+	return given ? start - 1 : start;
+}
+
 static bool scan_line(struct scanner *s, struct slice line, size_t next)
 {
 	if (line.len >= 2 && line.base[0] == '-' && line.base[1] == '-') {
@@ -314,9 +406,35 @@ static bool scan_line(struct scanner *s, struct slice line, size_t next)
 	}
 	if (!s->in_header)
 		return true;
-	if (line.len == 0 || (line.len == 1 && line.base[0] == '\r'))
+	if (is_empty(line))
 		return end_section(s, (size_t)(line.base - s->raw), next, false);
-	return header_line(s, line, next);
+	if (!content_begins(s, line, next))
+		return header_line(s, line, next);
+	if (!end_without_blank(s, line))
+		return false;
+	return !s->in_header || header_line(s, line, next);
+}
+
+/* One line that is no field may stand in front of the header section, as long as a field follows that
+ * every message has; it belongs to the section when all that is wrong with it are blanks in front. */
+static size_t find_field_behind(const char *raw, size_t len, size_t at, struct slice line)
+{
+	static const char *const usual[] = { "from", "to", "subject", "date", "message-id",
+		"received", "return-path", "delivered-to", "mime-version", "content-type" };
+	size_t next = at + line.len + 1;
+
+	if (next >= len)
+		return len;
+	struct slice follows = { raw + next, len - next };
+	const char *colon = memchr(follows.base, ':', follows.len < 80 ? follows.len : 80);
+	if (colon == NULL || !mime_is_field(follows))
+		return len;
+	follows.len = (size_t)(colon - follows.base);
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		if (slice_ieq(slice_trim(follows), slice_str(usual[i])))
+			return mime_is_field(slice_trim(line)) ? at : next;
+	}
+	return len;
 }
 
 /* Lines of nothing but blanks before the first field, and mbox "From " lines, are not part of the
@@ -332,8 +450,12 @@ static size_t find_header(struct mime_work *w, const char *raw, size_t len)
 		bool mbox = (line.len > 5 && memcmp(line.base, "From ", 5) == 0) ||
 			    (line.len > 6 && memcmp(line.base, ">From ", 6) == 0);
 		if (!mbox && slice_trim(line).len > 0) {
-			if (!mime_is_field(line))
-				break;
+			if (!mime_is_field(line)) {
+				at = find_field_behind(raw, len, at, line);
+				if (at < len)
+					mime_note(w, DEFECT_BAD_HEADER);
+				return at;
+			}
 			if (blank)
 				mime_note(w, DEFECT_LEADING_BLANK);
 			return at;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* mime: real mail and hostile mail. $MAIL_CORPUS names the folder of samples, by default the one
  * beside the repository; without it those cases say so and pass. The bombs are made here. */
-#include "lib/mime/decode.h"
 #include "lib/mime/mime.h"
 #include "lib/utf8.h"
+#include "tests/unit/mime_sound.h"
 
 #include <check.h>
 #include <ctype.h>
@@ -16,7 +16,9 @@
 #include <time.h>
 
 enum {
-	AGREEMENT_FLOOR = 162, /* of 164; the others are about one message of random bytes */
+	/* Of 164. Two of the others are about a message of random bytes; in two the other parser shows
+	 * a multipart as raw text, for a second Content-Type calls it that. */
+	AGREEMENT_FLOOR = 160,
 	BOMB_MEMORY_KB = 600 * 1024,
 };
 
@@ -66,80 +68,11 @@ static char *with_crlf(const char *raw, size_t len, size_t *len_r)
 	return out;
 }
 
-static void assert_clean(const char *what, const char *text)
-{
-	if (text != NULL)
-		ck_assert_msg(utf8_is_clean(text, strlen(text)), "%s: %s", what, text);
-}
-
-static void assert_addresses_clean(const struct mime_addresses *addresses)
-{
-	for (size_t i = 0; i < addresses->count; i++) {
-		ck_assert_ptr_nonnull(addresses->list[i].address);
-		assert_clean("address", addresses->list[i].address);
-		assert_clean("name", addresses->list[i].name);
-	}
-}
-
-static void assert_json(const char *json)
-{
-	json_error_t error;
-	json_t *value = json_loads(json, 0, &error);
-
-	ck_assert_msg(value != NULL, "%s: %.200s", error.text, json);
-	json_decref(value);
-}
-
-static void assert_part_decodes(const char *raw, size_t len, const struct mime_part *part)
-{
-	struct mime_decoder decoder;
-	uint8_t digest[SHA256_BYTES];
-
-	ck_assert_uint_le(part->raw_offset, len);
-	ck_assert_uint_le(part->raw_length, len - part->raw_offset);
-	char *out = malloc(part->raw_length + 2 * MIME_DECODE_SLACK);
-	mime_decoder_init(&decoder, part->encoding);
-	size_t n = mime_decoder_step(&decoder, raw + part->raw_offset, part->raw_length, out);
-	n += mime_decoder_end(&decoder, out + n);
-	ck_assert_uint_eq(n, part->size);
-	sha256(out, n, digest);
-	ck_assert(digest_equal(digest, part->sha256));
-	free(out);
-}
-
-/* What holds for every result, whatever the bytes. */
 static void assert_sound(const char *raw, size_t len, const struct mime_message *m)
 {
-	ck_assert((m->status == MIME_OK) == (m->defects.count == 0));
-	assert_clean("subject", m->subject);
-	assert_clean("message_id", m->message_id);
-	assert_clean("in_reply_to", m->in_reply_to);
-	assert_clean("text", m->text);
-	assert_clean("html", m->html);
-	for (size_t i = 0; i < m->references.count; i++)
-		assert_clean("reference", m->references.list[i]);
-	const struct mime_addresses *all[] = { &m->from, &m->sender, &m->to, &m->cc, &m->bcc,
-		&m->reply_to };
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		assert_addresses_clean(all[i]);
-	for (size_t i = 0; i < m->header_count; i++) {
-		assert_clean("header name", m->headers[i].name);
-		assert_clean("header", m->headers[i].value);
-		ck_assert_ptr_null(strpbrk(m->headers[i].value, "\r\n"));
-	}
-	for (size_t i = 0; i < m->part_count; i++) {
-		const struct mime_part *part = &m->parts[i];
-		ck_assert_uint_eq(part->n, i + 1);
-		assert_clean("type", part->content_type);
-		assert_clean("filename", part->filename);
-		assert_clean("disposition", part->disposition);
-		assert_clean("content id", part->content_id);
-		assert_clean("charset", part->charset);
-		assert_clean("encoding", part->encoding);
-		assert_part_decodes(raw, len, part);
-	}
-	assert_json(mime_headers_json(m));
-	assert_json(mime_addresses_json(m));
+	const char *why = mime_unsound(raw, len, m);
+
+	ck_assert_msg(why == NULL, "%s", why);
 }
 
 static void parse_and_check(const char *raw, size_t len)
@@ -151,7 +84,8 @@ static void parse_and_check(const char *raw, size_t len)
 	struct mime_message *m = mime_parse(exact, len, &mime_limits_default);
 	assert_sound(exact, len, m);
 	free(exact);
-	assert_clean("after the input is gone", m->subject);
+	if (m->subject != NULL) /* the input is gone, the result is not */
+		ck_assert(utf8_is_clean(m->subject, strlen(m->subject)));
 	mime_message_free(&m);
 }
 
