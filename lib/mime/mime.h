@@ -80,11 +80,11 @@ struct mime_part {
 	bool is_attachment; /* not one of the bodies that text and html were taken from */
 };
 
-struct mime_report_recipient { /* each may be NULL */
+struct mime_report_recipient {          /* each may be NULL */
 	const char *recipient;          /* the final one, else the original one */
 	const char *original_recipient; /* as the sender wrote it */
-	const char *action;     /* "failed", "delayed", …; of a disposition "displayed", "deleted" */
-	const char *status;     /* "5.1.1" (RFC 3463) */
+	const char *action; /* "failed", "delayed", …; of a disposition "displayed", "deleted" */
+	const char *status; /* "5.1.1" (RFC 3463) */
 	const char *diagnostic; /* what the other server said, without "smtp;" */
 };
 

@@ -120,7 +120,8 @@ static const char *ending_of_type(const char *type)
 	}
 	if (has_prefix(type, "text/") || has_prefix(type, "message/"))
 		return "txt";
-	if (has_prefix(type, "image/") || has_prefix(type, "audio/") || has_prefix(type, "video/")) {
+	if (has_prefix(type, "image/") || has_prefix(type, "audio/") ||
+		has_prefix(type, "video/")) {
 		while (isalnum((unsigned char)subtype[1 + len]))
 			len++;
 		if (len > 0 && len <= MAX_ENDING && subtype[1 + len] == '\0')

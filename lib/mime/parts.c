@@ -274,7 +274,8 @@ static void note_damage(struct mime_work *w, const struct mime_decoder *d)
 	if (d->inside_padding)
 		mime_note(w, DEFECT_BASE64_PADDING);
 	if (d->bad_block)
-		mime_note(w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
+		mime_note(
+			w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
 }
 
 void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
@@ -303,8 +304,7 @@ void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
 }
 
 /* A text's content, without the files that stand in it. */
-static void take_text(
-	struct walk *walk, struct mime_part *part, struct slice raw, struct buf *text)
+static void take_text(struct walk *walk, struct mime_part *part, struct slice raw, struct buf *text)
 {
 	struct mime_decoder decoder;
 	struct buf decoded;
