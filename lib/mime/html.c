@@ -380,6 +380,11 @@ static void end_link(struct renderer *r)
 		r->out->len <= r->link_start)
 		return;
 	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
+	if (begins_with(link, "mailto:")) {
+		const char *query = memchr(bare.base, '?', bare.len);
+		link = bare = (struct slice){ bare.base,
+			query != NULL ? (size_t)(query - bare.base) : bare.len };
+	}
 	if (memmem(shown.base, shown.len, bare.base, bare.len) != NULL)
 		return;
 	/* On the line of its text, even when that has been left. */
