@@ -274,7 +274,7 @@ static bool begins_with(struct slice s, const char *prefix)
 /* What of an address its text would show, if that shows it. */
 static struct slice bare_link(struct slice link)
 {
-	static const char *const schemes[] = { "https://", "http://", "mailto:", "tel:" };
+	static const char *const schemes[] = { "https://", "http://", "mailto:" };
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		if (begins_with(link, schemes[i])) {

@@ -26,6 +26,14 @@ static const struct {
 	{ "an attachment alone",
 		"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nx", NULL, NULL,
 		false, NULL },
+	{ "a text of an unknown kind",
+		MULTI("mixed", PART("text/x-own", "t") PART("text/vcard", "v")
+				       PART("text/x-own; name=x", "n")),
+		NULL, NULL, false, NULL },
+	{ "an alternative of an unknown kind",
+		MULTI("alternative",
+			PART("text/x-own", "x") PART("text/plain", "t") PART("text/html", "h")),
+		"t", "h", false, NULL },
 	{ "a picture alone", "Content-Type: image/png\r\n\r\nx", NULL, NULL, false, NULL },
 	{ "html in alternative with nothing else", MULTI("alternative", PART("text/html", "h")),
 		"h\n", "h", true, NULL },
@@ -260,6 +268,10 @@ static const struct {
 	{ "text/html", BYTES("<meta charset=utf-8>\xfc"), "\u00fc\n", "guessed_charset" },
 	{ "text/plain", BYTES("<meta charset=koi8-r>\xc3\xbc"), "<meta charset=koi8-r>\u00fc",
 		"guessed_charset" },
+	/* by the bytes, which the label cannot be right about */
+	{ "text/plain; charset=iso-2022-jp", BYTES("\xe6\x97\xa5"), "\u65e5", "bad_charset" },
+	{ "text/plain; charset=euc-jp", BYTES("\xe3\x81\x93\xe3\x82\x93!"), "\u3053\u3093!",
+		"bad_charset" },
 	/* by detection */
 	{ "text/plain", BYTES(RUSSIAN),
 		"\u0434\u043e\u0431\u0440\u044b\u0439 "
