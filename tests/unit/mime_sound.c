@@ -124,13 +124,19 @@ const char *mime_unsound(const char *raw, size_t len, const struct mime_message 
 		return "a body";
 	if ((m->text == NULL) != (m->reply_text == NULL))
 		return "text and reply_text";
+	if (m->text != NULL && strlen(m->reply_text) > strlen(m->text))
+		return "a reply_text longer than the text";
+	if (m->html != NULL && m->text == NULL)
+		return "html without a text";
 	if (!is_one_line(m->auto_submitted) || !is_one_line(m->list_id))
 		return "auto_submitted or list_id";
 	if (why == NULL)
 		why = unsound_report(&m->report);
 	for (size_t i = 0; i < m->part_count && why == NULL; i++)
 		why = unsound_part(raw, len, &m->parts[i], i);
-	if (why == NULL && !(is_json(mime_headers_json(m)) && is_json(mime_addresses_json(m))))
+	const char *report = mime_report_json(m);
+	if (why == NULL && !(is_json(mime_headers_json(m)) && is_json(mime_addresses_json(m)) &&
+				   (report == NULL || is_json(report))))
 		why = "the JSON";
 	return why;
 }
