@@ -133,12 +133,27 @@ static struct mime_node *new_node(struct walk *walk, enum mime_node_kind kind, c
 	return node;
 }
 
+static bool begins_as_html(struct slice s)
+{
+	static const struct slice marks[] = { { "<!doctype html", 14 }, { "<html", 5 } };
+
+	s = slice_trim(s);
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		if (s.len > marks[i].len && strncasecmp(s.base, marks[i].base, marks[i].len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* A text leaf for what has no structure that could be followed. */
 static struct mime_node *plain_node(struct walk *walk, size_t start)
 {
 	const struct mime_fields none = { NULL, 0 };
 	struct mime_node *node = new_node(walk, NODE_LEAF, "text/plain");
 
+	/* A page that a program sent off as it was. */
+	if (start == 0 && begins_as_html((struct slice){ walk->raw, walk->len }))
+		node->type = "text/html";
 	node->part = add_part(
 		walk, &none, "1", node->type, (struct mime_range){ start, walk->len });
 	return node;

@@ -105,6 +105,8 @@ static void add_as_html(struct buf *body, const struct buf *text)
 {
 	struct buf html;
 
+	if (slice_trim(mime_text_of(text)).len == 0)
+		return;
 	buf_init(&html, body->max_bytes);
 	mime_text_to_html(mime_text_of(text), &html);
 	html.truncated = html.truncated || text->truncated;

@@ -122,8 +122,9 @@ const char *mime_unsound(const char *raw, size_t len, const struct mime_message 
 		return "status and defects";
 	if (!is_clean(m->text) || !is_clean(m->html) || !is_clean(m->reply_text))
 		return "a body";
-	if ((m->text == NULL) != (m->reply_text == NULL))
-		return "text and reply_text";
+	if ((m->text == NULL) != (m->reply_text == NULL) || (m->html != NULL && m->text == NULL) ||
+		(m->text != NULL && strlen(m->reply_text) > strlen(m->text)))
+		return "text and what comes of it";
 	if (!is_one_line(m->auto_submitted) || !is_one_line(m->list_id))
 		return "auto_submitted or list_id";
 	if (why == NULL)
