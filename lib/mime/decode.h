@@ -18,7 +18,7 @@ enum mime_encoding {
 	MIME_ENCODING_IDENTITY, /* 7bit, 8bit, binary, and every word we do not know */
 	MIME_ENCODING_BASE64,
 	MIME_ENCODING_QUOTED,
-	MIME_ENCODING_UU,   /* from its "begin" line to its "end" line; other lines around do no harm */
+	MIME_ENCODING_UU, /* from its "begin" line to its "end" line; other lines around do no harm */
 	MIME_ENCODING_YENC, /* from "=ybegin" to "=yend", likewise */
 };
 

@@ -220,16 +220,16 @@ static void check_yenc_size(
 		mime_note(w, DEFECT_BAD_YENC);
 }
 
-static bool add_block(struct mime_work *w, struct mime_inner *inner,
-	const struct mime_part *outer, struct slice content, const struct block *block)
+static bool add_block(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	struct slice content, const struct block *block)
 {
 	struct mime_decoder decoder;
 	struct slice bytes = { content.base + block->start, block->end - block->start };
 
 	buf_clear(&w->text);
 	mime_header_to_utf8(w, block->name, &w->text);
-	struct mime_part *part = add(w, inner, outer,
-		mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL));
+	struct mime_part *part = add(
+		w, inner, outer, mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL));
 	if (part == NULL)
 		return false;
 	part->content_type = mime_type_of_name(part->filename);

@@ -22,6 +22,18 @@ static bool field_is(const struct mime_message *m, const char *name, const char 
 	return value != NULL && strcasecmp(value, word) == 0;
 }
 
+static bool is_list(const struct mime_message *m)
+{
+	static const char *const marks[] = { "List-Id", "List-Post", "Mailing-List",
+		"X-Mailing-List", "X-BeenThere", "X-Loop" };
+
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		if (field(m, marks[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* Fields that say the same as Auto-Submitted, of writers that do not know it. Precedence "list" and,
  * on a mailing list, "bulk" say nothing about the writer. */
 static const char *substitute(const struct mime_message *m)
@@ -37,8 +49,7 @@ static const char *substitute(const struct mime_message *m)
 	if (field(m, "X-Auto-Response-Suppress") != NULL &&
 		!field_is(m, "X-Auto-Response-Suppress", "none"))
 		return "auto-generated";
-	bool list = field(m, "List-Id") != NULL || field(m, "List-Post") != NULL;
-	if (!list && (field_is(m, "Precedence", "bulk") || field_is(m, "Precedence", "junk")))
+	if (!is_list(m) && (field_is(m, "Precedence", "bulk") || field_is(m, "Precedence", "junk")))
 		return "auto-generated";
 	return NULL;
 }
@@ -71,23 +82,41 @@ static const char *list_id(struct mime_work *w)
 	return small;
 }
 
-static bool is_from_mailer(const struct mime_message *m)
+static bool is_from(const struct mime_message *m, const char *local_part)
 {
-	static const char mailer[] = "mailer-daemon";
-	const size_t len = sizeof(mailer) - 1;
 	const char *from = m->from.count > 0 ? m->from.list[0].address : "";
+	size_t len = strlen(local_part);
 
-	return strncasecmp(from, mailer, len) == 0 && (from[len] == '@' || from[len] == '\0');
+	return strncasecmp(from, local_part, len) == 0 && (from[len] == '@' || from[len] == '\0');
 }
 
-static bool is_late_only(const char *subject)
+static bool subject_has(const struct mime_message *m, const char *const *words, size_t count)
 {
-	return subject != NULL && (strcasestr(subject, "delay") != NULL ||
-					  strcasestr(subject, "warning") != NULL);
+	for (size_t i = 0; i < count && m->subject != NULL; i++) {
+		if (strcasestr(m->subject, words[i]) != NULL)
+			return true;
+	}
+	return false;
 }
 
-/* A report says it best. Without one (qmail, Exim, old Sendmail) it is Exim's own field or a
- * mailer that writes, unless that only says that delivery takes longer. */
+/* A bounce that is no report (qmail, Exim, old Exchange): Exim says so in a field; else it comes
+ * from the mailer, or from a postmaster or the null sender with a subject that says it. */
+static bool looks_like_bounce(const struct mime_message *m)
+{
+	static const char *const late[] = { "delay", "warning" };
+	static const char *const failed[] = { "undeliver", "not be delivered", "returned mail",
+		"failure notice", "delivery failed", "delivery failure", "delivery has failed",
+		"delivery status notification" };
+
+	if (field(m, "X-Failed-Recipients") != NULL)
+		return true;
+	if (subject_has(m, late, 2))
+		return false;
+	return is_from(m, "mailer-daemon") ||
+	       ((is_from(m, "postmaster") || field_is(m, "Return-Path", "<>")) &&
+		       subject_has(m, failed, sizeof(failed) / sizeof(failed[0])));
+}
+
 static bool is_bounce(const struct mime_message *m)
 {
 	const struct mime_report *report = &m->report;
@@ -99,10 +128,7 @@ static bool is_bounce(const struct mime_message *m)
 		if (action != NULL && strncmp(action, "fail", 4) == 0)
 			return true;
 	}
-	if (report->recipient_count > 0)
-		return false;
-	return field(m, "X-Failed-Recipients") != NULL ||
-	       (is_from_mailer(m) && !is_late_only(m->subject));
+	return report->recipient_count == 0 && looks_like_bounce(m);
 }
 
 void mime_marks_fill(struct mime_work *w)

@@ -32,7 +32,6 @@ static const struct {
 	{ "application/x-sh", "sh" },
 	{ "application/mac-binhex40", "hqx" },
 	{ "application/applefile", "applefile" },
-	{ "application/pgp-encrypted", "txt" },
 	{ "application/pgp-keys", "asc" },
 	{ "audio/mpeg", "mp3" },
 	{ "audio/mp4", "m4a" },
@@ -63,6 +62,7 @@ static const struct {
 	{ "text/vcard", "vcf" },
 	{ "text/x-vcard", "vcf" },
 	{ "text/directory", "vcf" },
+	{ "application/pgp-encrypted", "txt" },
 	{ "text/enriched", "txt" },
 	{ "text/richtext", "txt" },
 	{ "text/xml", "xml" },
@@ -120,7 +120,8 @@ static const char *ending_of_type(const char *type)
 	}
 	if (has_prefix(type, "text/") || has_prefix(type, "message/"))
 		return "txt";
-	if (has_prefix(type, "image/") || has_prefix(type, "audio/") || has_prefix(type, "video/")) {
+	if (has_prefix(type, "image/") || has_prefix(type, "audio/") ||
+		has_prefix(type, "video/")) {
 		while (isalnum((unsigned char)subtype[1 + len]))
 			len++;
 		if (len > 0 && len <= MAX_ENDING && subtype[1 + len] == '\0')

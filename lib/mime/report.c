@@ -20,10 +20,9 @@ static const struct {
 struct reader {
 	struct mime_work *w;
 	const char *raw;
-	const struct mime_part *report, *returned; /* the first of each */
-	const char *type;
-	bool returned_is_message; /* its bytes stand as they are */
-	bool dmarc_name;
+	const struct mime_part *returned; /* the mail that the report is about, or its header */
+	bool returned_is_message;         /* its bytes stand as they are */
+	bool dmarc_name, tls;
 };
 
 static bool is_returned(const char *type)
@@ -61,40 +60,20 @@ static bool is_dmarc_name(const char *name)
 	return digits > 0 && (end[1 + digits] == '!' || end[1 + digits] == '.');
 }
 
-static void look_at(struct reader *r, const struct mime_node *node)
-{
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && r->report == NULL; i++) {
-		if (node->kind == NODE_LEAF && strcmp(node->type, kinds[i].part) == 0) {
-			r->report = node->part;
-			r->type = kinds[i].report;
-		}
-	}
-	if (r->returned == NULL && is_returned(node->type)) {
-		r->returned = node->part;
-		r->returned_is_message = node->kind == NODE_MESSAGE;
-	}
-	r->dmarc_name = r->dmarc_name || is_dmarc_name(node->part->filename);
-}
-
-/* Not within attached messages: their reports are about other mail. */
-static void look_through(struct reader *r, const struct mime_node *node)
-{
-	if (node->part != NULL)
-		look_at(r, node);
-	for (const struct mime_node *c = node->first; c != NULL && node->kind == NODE_MULTIPART;
-		c = c->next)
-		look_through(r, c);
-}
-
-/* A part's content, as much as a header section may hold. */
+/* A part's content, as much as a header section may hold. Its damage has been noted before. */
 static void read_part(
 	struct reader *r, const struct mime_part *part, bool as_it_is, struct buf *out)
 {
 	struct mime_part ignored = { .n = 0 };
 	struct slice raw = { r->raw + part->raw_offset, part->raw_length };
+	size_t max = r->w->limits->header_bytes;
+	uint64_t defects = r->w->defects;
 
-	buf_init(out, r->w->limits->header_bytes);
+	buf_init(out, max);
+	if (raw.len / 4 > max) /* no encoding takes more */
+		raw.len = 4 * max;
 	mime_decode(r->w, as_it_is ? "binary" : part->encoding, raw, &ignored, out);
+	r->w->defects = defects;
 }
 
 static bool next_group(struct slice *rest, struct slice *group_r)
@@ -232,12 +211,12 @@ static void use_group(struct mime_work *w, struct slice group)
 	use_complaints(w, &fields);
 }
 
-static void read_report(struct reader *r)
+static void read_report(struct reader *r, const struct mime_part *part)
 {
 	struct buf content;
 	struct slice group;
 
-	read_part(r, r->report, false, &content);
+	read_part(r, part, false, &content);
 	struct slice rest = mime_text_of(&content);
 	while (r->w->m->report.recipient_count < r->w->limits->addresses &&
 		next_group(&rest, &group))
@@ -245,6 +224,42 @@ static void read_report(struct reader *r)
 	if (slice_trim(rest).len > 0 || content.truncated)
 		mime_note(r->w, DEFECT_LIMIT_ADDRESSES);
 	buf_deinit(&content);
+}
+
+static const char *kind_of(const struct mime_node *node)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && node->kind == NODE_LEAF; i++) {
+		if (strcmp(node->type, kinds[i].part) == 0)
+			return kinds[i].report;
+	}
+	return NULL;
+}
+
+/* There may be several parts of the kind, each about another recipient. */
+static void look_at(struct reader *r, const struct mime_node *node)
+{
+	const char **type = &r->w->m->report.type, *kind = kind_of(node);
+
+	if (kind != NULL && (*type == NULL || strcmp(*type, kind) == 0)) {
+		*type = kind;
+		read_report(r, node->part);
+	}
+	if (r->returned == NULL && is_returned(node->type)) {
+		r->returned = node->part;
+		r->returned_is_message = node->kind == NODE_MESSAGE;
+	}
+	r->dmarc_name = r->dmarc_name || is_dmarc_name(node->part->filename);
+	r->tls = r->tls || strncmp(node->type, "application/tlsrpt", 18) == 0;
+}
+
+/* Not within attached messages: their reports are about other mail. */
+static void look_through(struct reader *r, const struct mime_node *node)
+{
+	if (node->part != NULL)
+		look_at(r, node);
+	for (const struct mime_node *c = node->first; c != NULL && node->kind == NODE_MULTIPART;
+		c = c->next)
+		look_through(r, c);
 }
 
 static void read_returned(struct reader *r)
@@ -276,12 +291,10 @@ void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_no
 	struct reader r = { .w = w, .raw = raw };
 
 	look_through(&r, top);
-	if (r.report != NULL) {
-		w->m->report.type = r.type;
-		read_report(&r);
+	if (w->m->report.type != NULL) {
 		if (r.returned != NULL)
 			read_returned(&r);
-	} else if (r.dmarc_name || is_dmarc_subject(w->m->subject)) {
-		w->m->report.type = "dmarc";
+	} else if (!r.tls && (r.dmarc_name || is_dmarc_subject(w->m->subject))) {
+		w->m->report.type = "dmarc"; /* a TLS report (RFC 8460) has the same subject */
 	}
 }
