@@ -219,6 +219,19 @@ static struct mime_node *build_message(
 	return node;
 }
 
+/* The line end in front of a boundary is the boundary's (RFC 2046, 5.1.1). GMime takes it to be as
+ * long as the message's others: of mixed ones it leaves a CR, or takes a byte of the content. */
+static size_t content_end(const struct walk *walk, size_t start, size_t end)
+{
+	const char *raw = walk->raw;
+
+	if (end > start && end < walk->len && raw[end - 1] == '\r' && raw[end] == '\n')
+		return end - 1;
+	if (end + 1 < walk->len && raw[end] != '\r' && raw[end] != '\n' && raw[end + 1] == '\n')
+		return end + 1;
+	return end;
+}
+
 static struct mime_range content_range(struct walk *walk, GMimePart *leaf)
 {
 	GMimeDataWrapper *content = g_mime_part_get_content(leaf);
@@ -227,9 +240,8 @@ static struct mime_range content_range(struct walk *walk, GMimePart *leaf)
 	if (stream == NULL || stream->bound_start < 0 || stream->bound_end < stream->bound_start ||
 		(size_t)stream->bound_end > walk->len)
 		return (struct mime_range){ 0, 0 };
-	return (struct mime_range){ mime_content_start(
-					    walk->scan, walk->raw, (size_t)stream->bound_start),
-		(size_t)stream->bound_end };
+	size_t start = mime_content_start(walk->scan, walk->raw, (size_t)stream->bound_start);
+	return (struct mime_range){ start, content_end(walk, start, (size_t)stream->bound_end) };
 }
 
 /* NULL when a limit was passed, which mime_scan() is there to prevent. */

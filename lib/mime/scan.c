@@ -357,7 +357,7 @@ static bool is_all(const struct scanner *s, size_t at)
 {
 	while (at < s->len && is_empty(line_at(s, at)))
 		at += line_at(s, at).len + 1;
-	return at + 1 >= s->len || (s->raw[at] == '-' && s->raw[at + 1] == '-');
+	return at >= s->len || (at + 1 < s->len && s->raw[at] == '-' && s->raw[at + 1] == '-');
 }
 
 /* True for a line in a header section that is no field and behind which no field follows: the blank

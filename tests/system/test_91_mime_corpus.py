@@ -32,11 +32,14 @@ def test_every_field_is_as_it_was_reviewed():
 
 # Content that is no text keeps its bytes, so these tell of the line ends.
 OF_BYTES = {"parts"}
+# Holds UTF-16 as it is, in which a byte more is another text.
+NO_LINES = "mail/stalwart-mail-parser/thirdparty-005.eml"
 
 
 def test_fields_do_not_depend_on_line_ends(tmp_path):
     """LF as the samples have it, CRLF as MTAs send it."""
-    paths = [path for path in corpus.messages() if b"\n" in path.read_bytes()]
+    paths = [path for path in corpus.messages()
+             if b"\n" in path.read_bytes() and corpus.name_of(path) != NO_LINES]
     sent = []
     for number, path in enumerate(paths):
         sent.append(tmp_path / f"{number}.eml")

@@ -29,11 +29,12 @@ static const char *corpus(void)
 	return dir != NULL ? dir : "../shared/corpus/public";
 }
 
+/* A pattern that begins with a dot is of the repository. */
 static bool find(const char *pattern, glob_t *found)
 {
 	char path[4096];
 
-	snprintf(path, sizeof(path), "%s/%s", corpus(), pattern);
+	snprintf(path, sizeof(path), "%s/%s", *pattern == '.' ? "." : corpus(), pattern);
 	if (glob(path, 0, NULL, found) == 0)
 		return true;
 	printf("skipped: no samples at %s (MAIL_CORPUS names another folder)\n", path);
@@ -117,6 +118,12 @@ END_TEST
 START_TEST(every_hostile_sample_gives_a_sound_result)
 {
 	printf("%zu hostile samples\n", check_all("adversarial/*.eml"));
+}
+END_TEST
+
+START_TEST(every_fixture_and_find_of_the_fuzzer_gives_a_sound_result)
+{
+	ck_assert_uint_gt(check_all("./tests/fixtures/mime/*/*.eml"), 0);
 }
 END_TEST
 
@@ -428,6 +435,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, every_real_message_gives_a_sound_result_with_either_line_end);
 	tcase_add_test(tc, every_hostile_sample_gives_a_sound_result);
+	tcase_add_test(tc, every_fixture_and_find_of_the_fuzzer_gives_a_sound_result);
 	tcase_add_test(tc, damaged_real_messages_give_a_sound_result);
 	tcase_add_test(tc, results_agree_with_another_parser);
 	suite_add_tcase(suite, tc);
