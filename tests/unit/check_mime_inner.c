@@ -120,7 +120,7 @@ static const struct {
 		"begins\nbegin 64 x\n#0V%T\n",
 		"", NULL },
 	{ "HTML is left alone", "Content-Type: text/html\r\n\r\n" UU_HELLO, "1 text/html - 7bit",
-		"begin 644 hello.txt %2&5L;&\\ ` end", "", NULL },
+		"begin 644 hello.txt %2&5L;&\\ ` end\n", "", NULL },
 };
 
 START_TEST(files_in_a_text_are_parts_of_their_own)
