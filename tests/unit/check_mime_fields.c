@@ -240,7 +240,8 @@ static const struct {
 		"header_control" },
 	{ "LF and CRLF mixed", "A: b\nSubject: s\r\n\nx\r\ny\n", "s", "x\ny\n", "" },
 	{ "a header section without an end", "Subject: s\r\nA: b\r\n", "s", "", "" },
-	{ "an HTML page and no header", "<html><body>x</body></html>\r\n", NULL, "x\n", "no_header" },
+	{ "an HTML page and no header", "<html><body>x</body></html>\r\n", NULL, "x\n",
+		"no_header" },
 	{ "two types, one a multipart",
 		"Subject: s\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Type: "
 		"text/plain\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n",
