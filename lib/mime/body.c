@@ -74,7 +74,7 @@ static const struct mime_node *related_root(const struct mime_node *node)
 
 static void mark(struct mime_node *node)
 {
-	if (node->kind == NODE_MESSAGE)
+	if (node->kind == NODE_MESSAGE || strcmp(node->type, "multipart/appledouble") == 0)
 		return; /* attached, whatever it holds */
 	if (node->kind == NODE_LEAF) {
 		node->body = leaf_kind(node);
