@@ -130,6 +130,17 @@ void storage_raw(struct storage *st, struct storage_raw *op)
 	st->driver->raw(st, op);
 }
 
+void storage_part(struct storage *st, struct storage_part *op)
+{
+	st->driver->part(st, op);
+}
+
+void storage_range(struct storage *st, struct storage_range *op)
+{
+	assert(op->length <= STORAGE_MAX_RANGE);
+	st->driver->range(st, op);
+}
+
 void storage_ping(struct storage *st, struct storage_ping *op)
 {
 	st->driver->ping(st, op);

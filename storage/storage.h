@@ -220,6 +220,42 @@ struct storage_raw {
 };
 void storage_raw(struct storage *st, struct storage_raw *op);
 
+/* One part of a message, and where its content lies: as in struct mime_part. */
+struct storage_part_record {
+	const char *content_type, *encoding;
+	const char *filename, *charset; /* each may be NULL */
+	uint64_t size;                  /* this and sha256: of the decoded bytes */
+	uint8_t sha256[SHA256_BYTES];
+	uint64_t raw_offset, raw_length;
+};
+
+struct storage_part {
+	const char *tenant;
+	struct uuid id;
+	unsigned n; /* 1, 2, 3 … */
+	/* OK with a part; NOT_FOUND or UNAVAILABLE with NULL. */
+	void (*done)(struct storage_part *op, enum storage_result result,
+		const struct storage_part_record *part);
+	void *data;
+	void *driver[4];
+};
+void storage_part(struct storage *st, struct storage_part *op);
+
+/* A stretch of a message's bytes: no more of them are read, or held in memory. */
+struct storage_range {
+	const char *tenant;
+	struct uuid id;
+	uint64_t offset;
+	uint32_t length; /* STORAGE_MAX_RANGE at most */
+	/* OK with the bytes, fewer than `length` where the message ends before; NOT_FOUND or
+	 * UNAVAILABLE with none. */
+	void (*done)(struct storage_range *op, enum storage_result result, struct slice bytes);
+	void *data;
+	void *driver[4];
+};
+enum { STORAGE_MAX_RANGE = 1 << 20 };
+void storage_range(struct storage *st, struct storage_range *op);
+
 /* Can it write? OK, UNAVAILABLE or FULL. */
 struct storage_ping {
 	void (*done)(struct storage_ping *op, enum storage_result result);

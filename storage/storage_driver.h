@@ -27,6 +27,8 @@ struct storage_driver {
 	void (*put)(struct storage *st, struct storage_put *op); /* `bare` is false */
 	void (*get)(struct storage *st, struct storage_get *op);
 	void (*raw)(struct storage *st, struct storage_raw *op);
+	void (*part)(struct storage *st, struct storage_part *op);
+	void (*range)(struct storage *st, struct storage_range *op);
 	void (*ping)(struct storage *st, struct storage_ping *op);
 	void (*stats)(const struct storage *st, struct storage_stats *stats_r);
 };

@@ -452,6 +452,24 @@ static void postgres_raw(struct storage *st, struct storage_raw *op)
 	enqueue(s, queue_for_read(s), work);
 }
 
+static void postgres_part(struct storage *st, struct storage_part *op)
+{
+	struct pg_store *s = (struct pg_store *)st;
+	struct pg_work *work = pg_work_new(&pg_part);
+
+	work->part = op;
+	enqueue(s, queue_for_read(s), work);
+}
+
+static void postgres_range(struct storage *st, struct storage_range *op)
+{
+	struct pg_store *s = (struct pg_store *)st;
+	struct pg_work *work = pg_work_new(&pg_range);
+
+	work->range = op;
+	enqueue(s, queue_for_read(s), work);
+}
+
 /* Without a link the answer is known, unless the first one is still being made. */
 static void postgres_ping(struct storage *st, struct storage_ping *op)
 {
@@ -490,6 +508,8 @@ const struct storage_driver storage_postgres = {
 	.put = postgres_put,
 	.get = postgres_get,
 	.raw = postgres_raw,
+	.part = postgres_part,
+	.range = postgres_range,
 	.ping = postgres_ping,
 	.stats = postgres_stats,
 };

@@ -176,6 +176,128 @@ const struct pg_work_kind pg_raw = {
 	.fail = raw_fail,
 };
 
+/* part */
+
+static const Oid tenant_id_and_n[] = { PG_TEXT, PG_UUID, PG_INT4 };
+
+enum {
+	PART_CONTENT_TYPE,
+	PART_ENCODING,
+	PART_FILENAME,
+	PART_CHARSET,
+	PART_SIZE,
+	PART_SHA256,
+	PART_RAW_OFFSET,
+	PART_RAW_LENGTH,
+};
+
+static void part_fill(struct pg_params *p, struct pg_work *const *works, unsigned count)
+{
+	pg_params_text(p, works[0]->part->tenant);
+	pg_params_uuid(p, &works[0]->part->id);
+	pg_params_int4(p, works[0]->part->n);
+}
+
+static void part_fail(struct pg_work *work, enum storage_result result)
+{
+	struct storage_part *op = work->part;
+
+	pg_work_free(&work);
+	op->done(op, unread(result), NULL);
+}
+
+static unsigned part_succeed(struct pg_work **works, unsigned count, const PGresult *result)
+{
+	struct pg_work *work = works[0];
+
+	if (PQntuples(result) == 0) {
+		part_fail(work, STORAGE_NOT_FOUND);
+		return 0;
+	}
+	struct storage_part_record part = {
+		.content_type = column(result, PART_CONTENT_TYPE),
+		.encoding = column(result, PART_ENCODING),
+		.filename = column(result, PART_FILENAME),
+		.charset = column(result, PART_CHARSET),
+		.size = strtoull(column(result, PART_SIZE), NULL, 10),
+		.raw_offset = strtoull(column(result, PART_RAW_OFFSET), NULL, 10),
+		.raw_length = strtoull(column(result, PART_RAW_LENGTH), NULL, 10),
+	};
+	hex_decode(column(result, PART_SHA256), part.sha256, SHA256_BYTES);
+	work->part->done(work->part, STORAGE_OK, &part);
+	pg_work_free(&work);
+	return 0;
+}
+
+const struct pg_work_kind pg_part = {
+	.number = PG_KIND_PART,
+	.name = "part",
+	.sql = "SELECT content_type, encoding, filename, charset, part.size,"
+	       " encode(part.sha256, 'hex'), raw_offset, raw_length"
+	       " FROM message_parts part JOIN messages USING (id)"
+	       " WHERE tenant = $1 AND id = $2 AND n = $3",
+	.types = tenant_id_and_n,
+	.param_count = 3,
+	.result_format = 0,
+	.fill = part_fill,
+	.succeed = part_succeed,
+	.fail = part_fail,
+};
+
+/* range */
+
+static const Oid tenant_id_and_range[] = { PG_TEXT, PG_UUID, PG_INT4, PG_INT4 };
+
+/* No value is as long as what an int4 counts to: from there on there is nothing. */
+static uint32_t first_of(const struct storage_range *op)
+{
+	return op->offset < INT32_MAX ? (uint32_t)op->offset + 1 : INT32_MAX;
+}
+
+static void range_fill(struct pg_params *p, struct pg_work *const *works, unsigned count)
+{
+	pg_params_text(p, works[0]->range->tenant);
+	pg_params_uuid(p, &works[0]->range->id);
+	pg_params_int4(p, first_of(works[0]->range));
+	pg_params_int4(p, works[0]->range->length);
+}
+
+static void range_fail(struct pg_work *work, enum storage_result result)
+{
+	struct storage_range *op = work->range;
+
+	pg_work_free(&work);
+	op->done(op, unread(result), (struct slice){ NULL, 0 });
+}
+
+static unsigned range_succeed(struct pg_work **works, unsigned count, const PGresult *result)
+{
+	struct pg_work *work = works[0];
+
+	if (PQntuples(result) == 0) {
+		range_fail(work, STORAGE_NOT_FOUND);
+		return 0;
+	}
+	struct slice bytes = { PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0) };
+	work->range->done(work->range, STORAGE_OK, bytes);
+	pg_work_free(&work);
+	return 0;
+}
+
+/* Since `raw` is not compressed, the server reads only those of its pieces that hold the range. */
+const struct pg_work_kind pg_range = {
+	.number = PG_KIND_RANGE,
+	.name = "range",
+	.sql = "SELECT substring(raw FROM $3 FOR $4) FROM message_raw JOIN messages USING (id)"
+	       " WHERE tenant = $1 AND id = $2",
+	.types = tenant_id_and_range,
+	.param_count = 4,
+	.result_format = 1,
+	.fill = range_fill,
+	.succeed = range_succeed,
+	.fail = range_fail,
+};
+
 /* ping */
 
 static void ping_fill(struct pg_params *p, struct pg_work *const *works, unsigned count) {}

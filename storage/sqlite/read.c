@@ -3,7 +3,9 @@
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/connection.h"
 
-enum statement { FIND_RECORD, FIND_RAW, STATEMENTS };
+#include <assert.h>
+
+enum statement { FIND_RECORD, FIND_RAW, FIND_PART, FIND_ROW, STATEMENTS };
 
 /* Moments as microseconds since 1970: SQLite's own functions would round them. */
 #define RECEIVED_US "unixepoch(substr(received_at, 1, 19)) * 1000000 + substr(received_at, 21, 6)"
@@ -25,6 +27,11 @@ const char *const sqlite_read_statements[] = {
 		" html, " PARTS_JSON ", parse_status, defects, orig_recipient"
 		" from messages where id = ?1 and tenant = ?2",
 	[FIND_RAW] = "select raw from message_raw where id = ?1"
+		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
+	[FIND_PART] = "select content_type, encoding, filename, charset, size, sha256, raw_offset,"
+		      " raw_length from message_parts where id = ?1 and n = ?3"
+		      " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
+	[FIND_ROW] = "select rowid from message_raw where id = ?1"
 		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
 	[STATEMENTS] = NULL,
 };
@@ -79,6 +86,22 @@ static struct slice bytes(sqlite3_stmt *stmt, struct arena *arena, int column)
 	return (struct slice){ arena_dup(arena, p, len), len };
 }
 
+static const struct storage_part_record *part(sqlite3_stmt *stmt, struct arena *arena)
+{
+	struct storage_part_record *p = arena_zalloc(arena, sizeof(*p));
+
+	p->content_type = text(stmt, arena, 0);
+	p->encoding = text(stmt, arena, 1);
+	p->filename = text(stmt, arena, 2);
+	p->charset = text(stmt, arena, 3);
+	p->size = (uint64_t)sqlite3_column_int64(stmt, 4);
+	if (sqlite3_column_bytes(stmt, 5) == SHA256_BYTES)
+		memcpy(p->sha256, sqlite3_column_blob(stmt, 5), SHA256_BYTES);
+	p->raw_offset = (uint64_t)sqlite3_column_int64(stmt, 6);
+	p->raw_length = (uint64_t)sqlite3_column_int64(stmt, 7);
+	return p;
+}
+
 static int find_record(struct sqlite_job *job, sqlite3_stmt *stmt)
 {
 	int rc = sqlite3_step(stmt);
@@ -97,18 +120,76 @@ static int find_raw(struct sqlite_job *job, sqlite3_stmt *stmt)
 	return rc;
 }
 
+static int find_part(struct sqlite_job *job, sqlite3_stmt *stmt)
+{
+	sqlite3_bind_int64(stmt, 3, job->op.part->n);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		job->part = part(stmt, job->arena);
+	return rc;
+}
+
+/* As an expression, substr() would read the value from its beginning to its end. */
+static int find_range(struct sqlite_job *job, sqlite3_stmt *stmt)
+{
+	const struct storage_range *op = job->op.range;
+	sqlite3_blob *blob = NULL;
+	int rc = sqlite3_step(stmt);
+
+	if (rc != SQLITE_ROW)
+		return rc;
+	rc = sqlite3_blob_open(sqlite3_db_handle(stmt), "main", "message_raw", "raw",
+		sqlite3_column_int64(stmt, 0), 0, &blob);
+	if (rc != SQLITE_OK)
+		return rc;
+	uint64_t size = (uint64_t)sqlite3_blob_bytes(blob);
+	uint64_t left = op->offset < size ? size - op->offset : 0;
+	size_t len = left < op->length ? (size_t)left : op->length;
+	char *bytes = arena_alloc(job->arena, len);
+	rc = len > 0 ? sqlite3_blob_read(blob, bytes, (int)len, (int)op->offset) : SQLITE_OK;
+	sqlite3_blob_close(blob);
+	job->raw = (struct slice){ bytes, len };
+	return rc == SQLITE_OK ? SQLITE_ROW : rc;
+}
+
+/* What each kind of reading binds and runs: the id and the tenant, and what its function adds. */
+struct reading {
+	enum statement statement;
+	const struct uuid *id;
+	const char *tenant;
+	int (*find)(struct sqlite_job *job, sqlite3_stmt *stmt);
+};
+
+static struct reading reading_of(const struct sqlite_job *job)
+{
+	switch (job->verb) {
+	case SQLITE_VERB_GET:
+		return (struct reading){ FIND_RECORD, &job->op.get->id, job->op.get->tenant,
+			find_record };
+	case SQLITE_VERB_PART:
+		return (struct reading){ FIND_PART, &job->op.part->id, job->op.part->tenant,
+			find_part };
+	case SQLITE_VERB_RANGE:
+		return (struct reading){ FIND_ROW, &job->op.range->id, job->op.range->tenant,
+			find_range };
+	default:
+		assert(job->verb == SQLITE_VERB_RAW);
+		return (struct reading){ FIND_RAW, &job->op.raw->id, job->op.raw->tenant,
+			find_raw };
+	}
+}
+
 static int find(struct sqlite_connection *c, struct sqlite_job *job)
 {
-	bool whole = job->verb == SQLITE_VERB_GET;
-	const struct uuid *id = whole ? &job->op.get->id : &job->op.raw->id;
-	const char *tenant = whole ? job->op.get->tenant : job->op.raw->tenant;
-	sqlite3_stmt *stmt = sqlite_connection_statement(c, whole ? FIND_RECORD : FIND_RAW);
+	const struct reading reading = reading_of(job);
+	sqlite3_stmt *stmt = sqlite_connection_statement(c, reading.statement);
 	char id_text[UUID_TEXT + 1];
 
-	uuid_format(id, id_text);
+	uuid_format(reading.id, id_text);
 	sqlite3_bind_text(stmt, 1, id_text, UUID_TEXT, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 2, tenant, -1, SQLITE_STATIC);
-	int rc = whole ? find_record(job, stmt) : find_raw(job, stmt);
+	sqlite3_bind_text(stmt, 2, reading.tenant, -1, SQLITE_STATIC);
+	int rc = reading.find(job, stmt);
 	/* Memory that ran out while a column was fetched shows only here. */
 	int late = sqlite3_reset(stmt);
 	return late != SQLITE_OK ? late : rc;
@@ -131,5 +212,6 @@ void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job)
 	sqlite_connection_note(c, rc, "reading");
 	job->result = STORAGE_UNAVAILABLE;
 	job->record = NULL;
+	job->part = NULL;
 	job->raw = (struct slice){ NULL, 0 };
 }
