@@ -82,11 +82,14 @@ START_TEST(a_range_ends_where_its_value_does)
 {
 	uint64_t first, length;
 
-	ck_assert_int_eq(range_parse((struct slice){ "bytes=1-23", 9 }, 100, &first, &length), RANGE_ONE);
+	ck_assert_int_eq(
+		range_parse((struct slice){ "bytes=1-23", 9 }, 100, &first, &length), RANGE_ONE);
 	ck_assert_uint_eq(length, 2);
-	ck_assert_int_eq(range_parse((struct slice){ "bytes=1-23", 8 }, 100, &first, &length), RANGE_ONE);
+	ck_assert_int_eq(
+		range_parse((struct slice){ "bytes=1-23", 8 }, 100, &first, &length), RANGE_ONE);
 	ck_assert_uint_eq(length, 99);
-	ck_assert_int_eq(range_parse((struct slice){ "bytes=1-23", 7 }, 100, &first, &length), RANGE_WHOLE);
+	ck_assert_int_eq(
+		range_parse((struct slice){ "bytes=1-23", 7 }, 100, &first, &length), RANGE_WHOLE);
 }
 END_TEST
 
@@ -119,8 +122,8 @@ static const struct {
 
 START_TEST(a_tag_is_found_in_a_list)
 {
-	ck_assert_int_eq(etag_in_list(slice_str(lists[_i].list), slice_str("\"a,b\"")),
-		lists[_i].holds_it);
+	ck_assert_int_eq(
+		etag_in_list(slice_str(lists[_i].list), slice_str("\"a,b\"")), lists[_i].holds_it);
 }
 END_TEST
 
@@ -185,14 +188,16 @@ static const struct {
 	{ "", "attachment" },
 	{ "report.pdf", "attachment; filename=\"report.pdf\"" },
 	{ "a b;c=d, (e).txt", "attachment; filename=\"a b;c=d, (e).txt\"" },
-	{ "Gr\xc3\xbc\xc3\x9f" "e.pdf",
+	{ "Gr\xc3\xbc\xc3\x9f"
+	  "e.pdf",
 		"attachment; filename=\"Gr__e.pdf\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.pdf" },
-	{ "\xf0\x9f\x93\xac.txt", "attachment; filename=\"_.txt\"; filename*=UTF-8''%F0%9F%93%AC.txt" },
+	{ "\xf0\x9f\x93\xac.txt",
+		"attachment; filename=\"_.txt\"; filename*=UTF-8''%F0%9F%93%AC.txt" },
 	{ "say \"hi\".txt",
 		"attachment; filename=\"say _hi_.txt\"; filename*=UTF-8''say%20%22hi%22.txt" },
 	{ "100%.txt", "attachment; filename=\"100_.txt\"; filename*=UTF-8''100%25.txt" },
-	{ "it's*(1).txt\xc2\xa0",
-		"attachment; filename=\"it's*(1).txt_\"; filename*=UTF-8''it%27s%2A%281%29.txt%C2%A0" },
+	{ "it's*(1).txt\xc2\xa0", "attachment; filename=\"it's*(1).txt_\"; "
+				  "filename*=UTF-8''it%27s%2A%281%29.txt%C2%A0" },
 	{ "../../etc/passwd", "attachment; filename=\".._.._etc_passwd\"" },
 	{ "c:\\x\\y\xc3\xa9", "attachment; filename=\"c:_x_y_\"; filename*=UTF-8''c%3A_x_y%C3%A9" },
 	{ "a\r\nSet-Cookie: b", "attachment; filename=\"a__Set-Cookie: b\"" },

@@ -30,8 +30,7 @@ START_TEST(every_part_is_given_as_it_was_put)
 
 	ck_assert_uint_ge(s->mime.part_count, 2);
 	for (unsigned i = 0; i < s->mime.part_count; i++)
-		ck_assert_result(
-			part("default", s->put.id, i + 1, &s->mime.parts[i]), STORAGE_OK);
+		ck_assert_result(part("default", s->put.id, i + 1, &s->mime.parts[i]), STORAGE_OK);
 	free(s);
 }
 END_TEST
@@ -65,7 +64,8 @@ START_TEST(any_range_of_a_message_is_its_bytes)
 	ck_assert_result(put(s), STORAGE_OK);
 	for (uint64_t at = 0; at < BYTES + STEP; at += STEP)
 		for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
-			ck_assert_result(range("default", s->put.id, at, lengths[i], s), STORAGE_OK);
+			ck_assert_result(
+				range("default", s->put.id, at, lengths[i], s), STORAGE_OK);
 	for (uint64_t at = BYTES - 2; at < BYTES + 2; at++)
 		ck_assert_result(range("default", s->put.id, at, 4, s), STORAGE_OK);
 	free(bytes);

@@ -478,8 +478,8 @@ struct part_question {
 	const struct mime_part *expected;
 };
 
-static void on_part(struct storage_part *op, enum storage_result result,
-	const struct storage_part_record *is)
+static void on_part(
+	struct storage_part *op, enum storage_result result, const struct storage_part_record *is)
 {
 	struct part_question *question = op->data;
 	const struct mime_part *should = question->expected;
@@ -529,10 +529,12 @@ enum storage_result range(const char *tenant, struct uuid id, uint64_t offset, u
 	const struct sample *expected)
 {
 	struct question q = { .expected = expected };
-	struct storage_range op = {
-		.tenant = tenant, .id = id, .offset = offset, .length = length, .done = on_range,
-		.data = &q
-	};
+	struct storage_range op = { .tenant = tenant,
+		.id = id,
+		.offset = offset,
+		.length = length,
+		.done = on_range,
+		.data = &q };
 
 	storage_range(world.store, &op);
 	return wait_for(&q);
