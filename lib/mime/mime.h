@@ -93,6 +93,9 @@ struct mime_message {
 	size_t header_count;
 
 	const char *text, *html; /* the bodies a mail reader would show; or NULL */
+	bool text_is_derived;   /* all or some of `text` was made from HTML, or another rich form */
+	const char *reply_text; /* of `text`, what was newly written; NULL when there is no text */
+	const char *security;   /* "signed", "encrypted", or NULL; nothing has been verified */
 	struct mime_part *parts;
 	size_t part_count;
 };
