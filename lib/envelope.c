@@ -98,6 +98,26 @@ void envelope_add_recipients(struct arena *arena, struct envelope *env, struct s
 	}
 }
 
+/* RFC 5321, 4.1.2: quotes around a local part, and backslashes in it, only protect what they hold. */
+const char *envelope_mailbox_tag(struct arena *arena, const char *recipient)
+{
+	char *local = arena_strdup(arena, recipient), *to = local;
+	bool quoted = false;
+
+	for (const char *p = recipient; *p != '\0' && (quoted || *p != '@'); p++) {
+		if (*p == '"') {
+			quoted = !quoted;
+			continue;
+		}
+		if (*p == '\\' && quoted && p[1] != '\0')
+			p++;
+		*to++ = *p;
+	}
+	*to = '\0';
+	const char *plus = strchr(local, '+');
+	return plus != NULL && plus > local && plus[1] != '\0' ? plus + 1 : NULL;
+}
+
 const char *envelope_client_address(struct arena *arena, struct slice value)
 {
 	static const struct slice prefix = { "IPv6:", 5 };

@@ -30,6 +30,10 @@ const char *envelope_text(struct arena *arena, struct slice value);
 /* Appends one recipient; one value may hold several, with commas between them (outside of quotes). */
 void envelope_add_recipients(struct arena *arena, struct envelope *env, struct slice value);
 
+/* What stands behind the first "+" of a recipient's local part ("user+tag@example.org"), quotes and
+ * backslashes taken off; NULL when there is none, or no user in front of it. */
+const char *envelope_mailbox_tag(struct arena *arena, const char *recipient);
+
 /* NULL unless it is an IP address; Postfix' "unknown" and an "IPv6:" prefix are understood. */
 const char *envelope_client_address(struct arena *arena, struct slice value);
 

@@ -145,7 +145,7 @@ static void mark_related(struct slice raw, struct mime_node *node, bool first)
 
 static void mark(struct slice raw, struct mime_node *node, bool first)
 {
-	if (node->kind == NODE_MESSAGE)
+	if (node->kind == NODE_MESSAGE || strcmp(node->type, "multipart/appledouble") == 0)
 		return; /* attached, whatever it holds */
 	if (node->kind == NODE_LEAF) {
 		mark_leaf(node, first);

@@ -94,6 +94,7 @@ bool mime_decoder_init(struct mime_decoder *d, const char *encoding)
 		{ "x-uuencode", MIME_ENCODING_UU },
 		{ "x-uue", MIME_ENCODING_UU },
 		{ "uuencode", MIME_ENCODING_UU },
+		{ "x-yenc", MIME_ENCODING_YENC },
 	};
 
 	*d = (struct mime_decoder){ .encoding = MIME_ENCODING_IDENTITY };
@@ -183,6 +184,21 @@ static size_t uu_data(struct mime_decoder *d, char c, char *out)
 	return n;
 }
 
+/* A line's end. Blanks that were cut off behind its last characters are put back as far as these
+ * need them; more would let two bytes become sixty. */
+static size_t uu_line_end(struct mime_decoder *d, char *out)
+{
+	size_t n = 0;
+
+	while (d->uu_left > 0 && d->uu_quad > 0)
+		n += uu_data(d, ' ', out + n);
+	if (d->uu_left > 0)
+		d->bad_block = true;
+	d->state = d->state >= UU_NAME ? UU_LENGTH : 0;
+	d->uu_quad = d->uu_left = 0;
+	return n;
+}
+
 static size_t uu_step(struct mime_decoder *d, const char *in, size_t len, char *out)
 {
 	char *p = out;
@@ -192,17 +208,87 @@ static size_t uu_step(struct mime_decoder *d, const char *in, size_t len, char *
 		if (d->state == UU_END)
 			break;
 		if (c == '\n') {
-			d->state = d->state >= UU_NAME ? UU_LENGTH : 0;
-			d->uu_quad = d->uu_left = 0;
+			p += uu_line_end(d, p);
 		} else if (d->state < UU_BEGIN_LEN) {
 			d->state = c == uu_begin[d->state] ? d->state + 1 : UU_OTHER;
 			if (d->state == UU_BEGIN_LEN)
 				d->state = UU_NAME;
 		} else if (d->state == UU_LENGTH && c != '\r') {
-			d->uu_left = (c - ' ') & 63;
+			/* No small letter says a length: it is "end", without a line that says zero. */
+			d->uu_left = c >= ' ' && c <= '`' ? (c - ' ') & 63 : 0;
 			d->state = d->uu_left > 0 ? UU_DATA : UU_END;
 		} else if (d->state == UU_DATA) {
 			p += uu_data(d, c, p);
+		}
+	}
+	return (size_t)(p - out);
+}
+
+static const char yenc_end[] = "=yend";
+
+enum {
+	YENC_START, /* at the start of a line in front of "=ybegin" */
+	YENC_OUTSIDE,
+	YENC_EQUALS, /* the first character of such a line was a "=" */
+	YENC_LINE,   /* at the start of a line of data */
+	YENC_DATA,
+	YENC_LINE_ESCAPE, /* behind a "=" that stands first in its line */
+	YENC_ESCAPE,
+	YENC_KEYWORD, /* in a line that begins with "=y", which no data can */
+	YENC_ENDED,
+};
+
+/* In front of the block only a line that begins with "=y" counts, and that is "=ybegin". */
+static int yenc_outside(int state, char c)
+{
+	if (c == '\n')
+		return YENC_START;
+	if (state == YENC_EQUALS && c == 'y')
+		return YENC_KEYWORD;
+	return state == YENC_START && c == '=' ? YENC_EQUALS : YENC_OUTSIDE;
+}
+
+/* "=ybegin" and "=ypart" are passed over, "=yend" ends it. */
+static int yenc_keyword(struct mime_decoder *d, char c)
+{
+	const int all = (int)sizeof(yenc_end) - 1;
+
+	if (d->yenc_seen == 0)
+		d->yenc_seen = 2;
+	if (c == '\n') {
+		d->yenc_seen = 0;
+		return YENC_LINE;
+	}
+	if (d->yenc_seen < all)
+		d->yenc_seen = c == yenc_end[d->yenc_seen] ? d->yenc_seen + 1 : all + 1;
+	return d->yenc_seen == all ? YENC_ENDED : YENC_KEYWORD;
+}
+
+/* The draft at yenc.org, version 1.3: each byte plus 42, the critical ones behind a "=" plus 64. */
+static size_t yenc_step(struct mime_decoder *d, const char *in, size_t len, char *out)
+{
+	char *p = out;
+
+	for (size_t i = 0; i < len && d->state != YENC_ENDED; i++) {
+		char c = in[i];
+		if (d->state < YENC_LINE) {
+			d->state = yenc_outside(d->state, c);
+		} else if (d->state == YENC_KEYWORD) {
+			d->state = yenc_keyword(d, c);
+		} else if (c == '\n') {
+			d->state = YENC_LINE;
+		} else if (c == '\r') {
+			continue;
+		} else if (d->state == YENC_LINE_ESCAPE && c == 'y') {
+			d->state = YENC_KEYWORD;
+		} else if (d->state == YENC_LINE_ESCAPE || d->state == YENC_ESCAPE) {
+			*p++ = (char)(c - 64 - 42);
+			d->state = YENC_DATA;
+		} else if (c == '=') {
+			d->state = d->state == YENC_LINE ? YENC_LINE_ESCAPE : YENC_ESCAPE;
+		} else {
+			*p++ = (char)(c - 42);
+			d->state = YENC_DATA;
 		}
 	}
 	return (size_t)(p - out);
@@ -220,6 +306,8 @@ size_t mime_decoder_step(struct mime_decoder *d, const char *in, size_t len, cha
 			(const unsigned char *)in, len, (unsigned char *)out, &d->state, &d->save);
 	case MIME_ENCODING_UU:
 		return uu_step(d, in, len, out);
+	case MIME_ENCODING_YENC:
+		return yenc_step(d, in, len, out);
 	case MIME_ENCODING_IDENTITY:
 		break;
 	}
@@ -233,6 +321,12 @@ size_t mime_decoder_end(struct mime_decoder *d, char *out)
 
 	if (d->encoding == MIME_ENCODING_BASE64)
 		return base64_flush(d, out);
+	if (d->encoding == MIME_ENCODING_UU && d->state != UU_END) {
+		n = uu_line_end(d, out);
+		d->bad_block = true;
+	}
+	if (d->encoding == MIME_ENCODING_YENC && d->state != YENC_ENDED)
+		d->bad_block = true;
 	if (d->encoding == MIME_ENCODING_QUOTED && d->state == 2 && d->save != '\r') {
 		out[n++] = '='; /* "=4" at the very end is no code: kept as it stands */
 		out[n++] = (char)d->save;

@@ -34,8 +34,7 @@ static const char *clean_id(struct mime_work *w, struct slice id)
 	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
 }
 
-/* The first id, or the whole value when it has no brackets and can be one. */
-static const char *one_id(struct mime_work *w, struct slice value)
+const char *mime_first_id(struct mime_work *w, struct slice value)
 {
 	struct slice text = mime_unfold(w, value), id;
 	size_t at = 0;
@@ -113,10 +112,10 @@ static void fill_single(struct mime_work *w, enum single which, struct slice val
 		w->m->subject = header->value;
 		break;
 	case MESSAGE_ID:
-		w->m->message_id = one_id(w, value);
+		w->m->message_id = mime_first_id(w, value);
 		break;
 	case IN_REPLY_TO:
-		w->m->in_reply_to = one_id(w, value);
+		w->m->in_reply_to = mime_first_id(w, value);
 		break;
 	case REFERENCES:
 		fill_references(w, value);

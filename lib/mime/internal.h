@@ -42,6 +42,10 @@ enum mime_defect {
 	DEFECT_GUESSED_CHARSET,
 	DEFECT_NUL_BYTE,
 	DEFECT_BAD_FILENAME,
+	DEFECT_LIMIT_INNER,
+	DEFECT_BAD_UUENCODE,
+	DEFECT_BAD_YENC,
+	DEFECT_BAD_TNEF,
 	DEFECT_COUNT,
 	DEFECT_NONE = DEFECT_COUNT
 };
@@ -161,8 +165,14 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 
 /* Everything that the top header section gives. */
 void mime_headers_fill(struct mime_work *w, struct slice section);
+/* The first id, or the whole value when it has no brackets and can be one; or NULL. */
+const char *mime_first_id(struct mime_work *w, struct slice value);
 
 /* parts.c */
+
+/* Decodes `raw` for the part's size and digest; the bytes themselves go to `keep`, if there is one. */
+void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
+	struct mime_part *part, struct buf *keep);
 
 enum mime_node_kind { NODE_LEAF, NODE_MULTIPART, NODE_MESSAGE };
 enum mime_body_kind { BODY_NONE, BODY_TEXT, BODY_HTML, BODY_ENRICHED, BODY_CALENDAR };
@@ -182,6 +192,61 @@ struct mime_node {
 /* Parses the structure of what was scanned and fills parts, text and html. */
 void mime_parts_fill(
 	struct mime_work *w, const char *raw, size_t len, const struct mime_scan *scan);
+
+/* name.c */
+
+/* The type that a file's ending stands for, application/octet-stream when it stands for none. */
+const char *mime_type_of_name(const char *filename);
+/* A name for a part that has none, by its type and number; NULL when the limit is too small. */
+const char *mime_make_name(struct mime_work *w, const struct mime_part *part);
+
+/* tnef.c */
+
+struct mime_tnef {
+	struct slice rest;
+	const char *codepage; /* of its 8-bit text; NULL until it says */
+};
+
+struct mime_tnef_file {
+	struct slice data;                    /* within the stream */
+	bool embedded;                        /* a message or object, a TNEF stream again */
+	const char *name, *type, *content_id; /* as given; or NULL */
+};
+
+/* False when it is no TNEF. `stream` is decoded, and outlives the files. */
+bool mime_tnef_begin(struct mime_tnef *t, struct slice stream);
+/* The next attached file; false at the end. */
+bool mime_tnef_next(struct mime_work *w, struct mime_tnef *t, struct mime_tnef_file *file_r);
+
+/* inner.c */
+
+/* Files within a part's content, in the order they are met. They become parts at the end. */
+struct mime_inner {
+	struct mime_part *list; /* `n` is that of the part they lie in */
+	size_t count, capacity;
+	unsigned of, in_same; /* the part that the last one lies in, and how many it has */
+};
+
+bool mime_is_tnef(const struct mime_part *part);
+/* The attachments of a TNEF part, whose decoded content is `stream`. */
+void mime_inner_tnef(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	struct slice stream);
+/* Files that stand as blocks of uuencode or yEnc in a text part's content, decoded but not yet
+ * converted; `rest` gets the content without them. */
+void mime_inner_blocks(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	struct slice content, struct buf *rest);
+/* Puts all of them behind the parts they lie in, numbers all, and names what is attached without one. */
+void mime_inner_finish(struct mime_work *w, struct mime_inner *inner);
+
+/* report.c */
+
+/* What a report says, if the message is one. */
+void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_node *top);
+
+/* marks.c */
+
+/* auto_submitted, list_id and is_bounce; goes last, for it looks at the report too. */
+void mime_marks_fill(struct mime_work *w);
 
 /* body.c */
 

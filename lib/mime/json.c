@@ -58,3 +58,39 @@ const char *mime_addresses_json(const struct mime_message *m)
 	buf_json_end(&buf, '}');
 	return into_arena(m, &buf);
 }
+
+static void add_string(struct buf *buf, const char *key, const char *value)
+{
+	buf_json_key(buf, key);
+	buf_json_string(buf, value);
+}
+
+const char *mime_report_json(const struct mime_message *m)
+{
+	const struct mime_report *report = &m->report;
+	struct buf buf;
+
+	if (report->type == NULL)
+		return NULL;
+	buf_init(&buf, SIZE_MAX / 2);
+	buf_json_begin(&buf, '{');
+	add_string(&buf, "type", report->type);
+	add_string(&buf, "feedback_type", report->feedback_type);
+	add_string(&buf, "original_message_id", report->original_message_id);
+	add_string(&buf, "reporting_mta", report->reporting_mta);
+	buf_json_key(&buf, "recipients");
+	buf_json_begin(&buf, '[');
+	for (size_t i = 0; i < report->recipient_count; i++) {
+		const struct mime_report_recipient *r = &report->recipients[i];
+		buf_json_begin(&buf, '{');
+		add_string(&buf, "recipient", r->recipient);
+		add_string(&buf, "original_recipient", r->original_recipient);
+		add_string(&buf, "action", r->action);
+		add_string(&buf, "status", r->status);
+		add_string(&buf, "diagnostic", r->diagnostic);
+		buf_json_end(&buf, '}');
+	}
+	buf_json_end(&buf, ']');
+	buf_json_end(&buf, '}');
+	return into_arena(m, &buf);
+}

@@ -44,6 +44,10 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_GUESSED_CHARSET] = "guessed_charset",
 	[DEFECT_NUL_BYTE] = "nul_byte",
 	[DEFECT_BAD_FILENAME] = "bad_filename",
+	[DEFECT_LIMIT_INNER] = "limit_inner",
+	[DEFECT_BAD_UUENCODE] = "bad_uuencode",
+	[DEFECT_BAD_YENC] = "bad_yenc",
+	[DEFECT_BAD_TNEF] = "bad_tnef",
 };
 
 const char *mime_status_name(enum mime_status status)
@@ -114,6 +118,7 @@ struct mime_message *mime_parse(const char *raw, size_t len, const struct mime_l
 	} else {
 		mime_parts_fill(&w, raw, len, &scan);
 	}
+	mime_marks_fill(&w);
 	list_defects(&w);
 	m->status = judge(&w);
 	buf_deinit(&w.line);

@@ -66,7 +66,7 @@ struct mime_part {
 	unsigned n;       /* 1, 2, 3 … in the order of the message */
 	const char *path; /* "1", "2.1": position at each level, as IMAP counts (RFC 3501, 6.4.5) */
 	const char *content_type; /* "text/plain", lower case; never NULL */
-	const char *filename;     /* decoded, without path and control characters; or NULL */
+	const char *filename;     /* decoded, harmless, or made up for an attachment; or NULL */
 	const char *disposition;  /* "inline", "attachment", …, lower case; or NULL */
 	const char *content_id;   /* without angle brackets; or NULL */
 	const char *charset;      /* as labelled, lower case; or NULL */
@@ -74,7 +74,29 @@ struct mime_part {
 	uint64_t size;            /* of the decoded bytes */
 	uint8_t sha256[SHA256_BYTES];
 	uint64_t raw_offset, raw_length; /* its still encoded content within the raw message */
+	/* Of a file within another part's content, where it lies there, for mime_content_begin():
+	 * "tnef:OFFSET+LENGTH", "uu:…", "yenc:…" in the bytes that `encoding` decodes to. Else NULL. */
+	const char *inside;
 	bool is_attachment; /* not one of the bodies that text and html were taken from */
+};
+
+struct mime_report_recipient {          /* each may be NULL */
+	const char *recipient;          /* the final one, else the original one */
+	const char *original_recipient; /* as the sender wrote it */
+	const char *action; /* "failed", "delayed", …; of a disposition "displayed", "deleted" */
+	const char *status; /* "5.1.1" (RFC 3463) */
+	const char *diagnostic; /* what the other server said, without "smtp;" */
+};
+
+/* What a machine says about mail that was sent earlier. */
+struct mime_report {
+	const char *type; /* "delivery-status" (RFC 3464), "disposition-notification" (RFC 8098),
+			   * "feedback-report" (RFC 5965), "dmarc" (RFC 7489); NULL: it is none */
+	const char *feedback_type;       /* "abuse", …; or NULL, as the next two */
+	const char *original_message_id; /* with its angle brackets */
+	const char *reporting_mta;
+	struct mime_report_recipient *recipients; /* limits.addresses at most */
+	size_t recipient_count;
 };
 
 struct mime_message {
@@ -98,6 +120,11 @@ struct mime_message {
 	const char *security;   /* "signed", "encrypted", or NULL; nothing has been verified */
 	struct mime_part *parts;
 	size_t part_count;
+
+	const char *auto_submitted; /* "auto-replied", "auto-generated", …; NULL: by a person */
+	const char *list_id;        /* RFC 2919, lower case, without angle brackets; or NULL */
+	bool is_bounce; /* says that mail was not delivered. The envelope's sender is not known here */
+	struct mime_report report;
 };
 
 void mime_init(void);
@@ -115,5 +142,9 @@ void mime_message_free(struct mime_message **m); /* accepts a pointer to NULL */
  * and `{"from":[{"name":…,"address":…},…],"sender":…,"to":…,"cc":…,"bcc":…,"reply_to":…}`. */
 const char *mime_headers_json(const struct mime_message *m);
 const char *mime_addresses_json(const struct mime_message *m);
+
+/* `{"type":…,"feedback_type":…,"original_message_id":…,"reporting_mta":…,"recipients":[{"recipient":…,
+ * "original_recipient":…,"action":…,"status":…,"diagnostic":…},…]}`; NULL when it is no report. */
+const char *mime_report_json(const struct mime_message *m);
 
 #endif

@@ -146,22 +146,40 @@ static struct slice take_charset(struct slice *value)
 	return charset;
 }
 
+/* A value in pieces of which none is encoded: some writers put encoded words into them. */
+static const char *plain_text(struct mime_work *w)
+{
+	struct buf joined;
+
+	buf_init(&joined, w->word.len);
+	buf_add(&joined, w->word.base, w->word.len);
+	const char *text = mime_header_text(w, mime_text_of(&joined));
+	buf_deinit(&joined);
+	return text;
+}
+
+/* Numbers begin at 0, and of some writers at 1. */
 static const char *join_pieces(struct mime_work *w, struct pieces *p)
 {
 	struct slice charset = { "utf-8", 5 };
+	size_t first = p->there[0] ? 0 : 1;
+	bool encoded = false;
 
 	buf_clear(&w->word);
-	if (p->encoded[0]) {
-		struct slice given = take_charset(&p->piece[0].value);
+	if (p->encoded[first]) {
+		struct slice given = take_charset(&p->piece[first].value);
 		if (given.len > 0)
 			charset = given;
 	}
-	for (size_t i = 0; i < MAX_PIECES && p->there[i]; i++) {
+	for (size_t i = first; i < MAX_PIECES && p->there[i]; i++) {
+		encoded = encoded || p->encoded[i];
 		if (p->encoded[i])
 			percent_decode(p->piece[i].value, &w->word);
 		else
 			unquote(&p->piece[i], &w->word);
 	}
+	if (!encoded)
+		return plain_text(w);
 	buf_clear(&w->text);
 	mime_to_utf8(w, charset, mime_text_of(&w->word), &w->text);
 	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
@@ -192,7 +210,7 @@ const char *mime_param(struct mime_work *w, struct slice value, const char *name
 			buf_deinit(&text);
 		}
 	}
-	if (pieces != NULL && pieces->there[0])
+	if (pieces != NULL && (pieces->there[0] || pieces->there[1]))
 		return join_pieces(w, pieces);
 	return plain;
 }
@@ -214,8 +232,8 @@ const char *mime_token(struct mime_work *w, struct slice value)
 	return token;
 }
 
-/* Control characters, and those that turn the direction of text around ("exe.txt" for "txt.exe"):
- * U+0080-009F, U+200E/F, U+202A-202E, U+2066-2069. */
+/* Control characters, those that end a line (U+2028/9), and those that turn the direction of text
+ * around ("exe.txt" for "txt.exe"): U+0080-009F, U+061C, U+200E/F, U+202A-202E, U+2066-2069. */
 static size_t harmful(const char *p)
 {
 	const unsigned char *u = (const unsigned char *)p;
@@ -224,8 +242,10 @@ static size_t harmful(const char *p)
 		return 1;
 	if (u[0] == 0xc2 && u[1] < 0xa0)
 		return 2;
+	if (u[0] == 0xd8 && u[1] == 0x9c)
+		return 2;
 	if (u[0] == 0xe2 && u[1] == 0x80 &&
-		(u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xaa && u[2] <= 0xae)))
+		(u[2] == 0x8e || u[2] == 0x8f || (u[2] >= 0xa8 && u[2] <= 0xae)))
 		return 3;
 	if (u[0] == 0xe2 && u[1] == 0x81 && u[2] >= 0xa6 && u[2] <= 0xa9)
 		return 3;

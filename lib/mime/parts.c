@@ -6,7 +6,10 @@
 #include <gmime/gmime.h>
 #include <string.h>
 
-enum { CHUNK = 16 * 1024 };
+enum {
+	CHUNK = 16 * 1024,
+	MAX_TNEF = 64 * 1024 * 1024, /* decoded bytes of a TNEF stream that is looked into */
+};
 
 /* One look at the structure. */
 struct walk {
@@ -17,6 +20,7 @@ struct walk {
 	size_t messages; /* met so far: the next one's index in the scan's list */
 	size_t depth;
 	struct mime_bodies bodies;
+	struct mime_inner inner;
 };
 
 static const char *type_of(struct walk *walk, GMimeObject *object)
@@ -94,17 +98,17 @@ static struct mime_part *add_part(struct walk *walk, const struct mime_fields *f
 	struct slice disposition = mime_fields_last(fields, "content-disposition");
 	struct mime_part *part = &w->m->parts[w->m->part_count++];
 	struct mime_decoder decoder;
-	const char *name = mime_param(w, disposition, "filename");
+	const char *name = mime_safe_filename(w, mime_param(w, disposition, "filename"));
 
 	if (name == NULL)
-		name = mime_param(w, content_type, "name");
+		name = mime_safe_filename(w, mime_param(w, content_type, "name"));
 	const char *charset = mime_param(w, content_type, "charset");
 	const char *encoding = mime_token(w, mime_fields_last(fields, "content-transfer-encoding"));
 	*part = (struct mime_part){
 		.n = (unsigned)w->m->part_count,
 		.path = path,
 		.content_type = type,
-		.filename = mime_safe_filename(w, name),
+		.filename = name,
 		.disposition = mime_token(w, disposition),
 		.content_id = strip_brackets(w, mime_fields_last(fields, "content-id")),
 		.charset = charset != NULL ? mime_token(w, slice_str(charset)) : NULL,
@@ -155,6 +159,17 @@ static struct mime_node *plain_node(struct walk *walk, size_t start)
 static struct mime_node *build(
 	struct walk *walk, GMimeObject *object, GMimeMessage *message, const char *path);
 
+/* RFC 1740: a file of two forks. The name may stand at the first one, the resources, alone. */
+static void name_data_fork(struct mime_node *node)
+{
+	struct mime_node *resources = node->first;
+	struct mime_node *data = resources != NULL ? resources->next : NULL;
+
+	if (data != NULL && data->part != NULL && resources->part != NULL &&
+		data->part->filename == NULL)
+		data->part->filename = resources->part->filename;
+}
+
 static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object, const char *path)
 {
 	GMimeMultipart *multipart = GMIME_MULTIPART(object);
@@ -177,6 +192,8 @@ static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object,
 			break;
 		link = &(*link)->next;
 	}
+	if (strcmp(node->type, "multipart/appledouble") == 0)
+		name_data_fork(node);
 	return node;
 }
 
@@ -272,18 +289,20 @@ static void note_damage(struct mime_work *w, const struct mime_decoder *d)
 		mime_note(w, DEFECT_BAD_BASE64);
 	if (d->inside_padding)
 		mime_note(w, DEFECT_BASE64_PADDING);
+	if (d->bad_block)
+		mime_note(
+			w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
 }
 
-/* Size and digest of the decoded bytes; the bytes themselves go to `keep`, when there is one. */
-static void decode_part(
-	struct mime_work *w, struct slice raw, struct mime_part *part, struct buf *keep)
+void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
+	struct mime_part *part, struct buf *keep)
 {
 	char chunk[CHUNK + MIME_DECODE_SLACK];
 	struct sha256 *digest = sha256_begin();
 	struct mime_decoder decoder;
 	bool last = false;
 
-	mime_decoder_init(&decoder, part->encoding);
+	mime_decoder_init(&decoder, encoding);
 	while (!last) {
 		size_t take = raw.len < CHUNK ? raw.len : CHUNK;
 		last = take == 0;
@@ -300,6 +319,37 @@ static void decode_part(
 	note_damage(w, &decoder);
 }
 
+/* A text's content, without the files that stand in it. */
+static void take_text(struct walk *walk, struct mime_part *part, struct slice raw, struct buf *text)
+{
+	struct mime_decoder decoder;
+	struct buf decoded;
+
+	mime_decoder_init(&decoder, part->encoding);
+	if (decoder.encoding == MIME_ENCODING_IDENTITY) {
+		mime_decode(walk->w, part->encoding, raw, part, NULL);
+		mime_inner_blocks(walk->w, &walk->inner, part, raw, text);
+		return;
+	}
+	buf_init(&decoded, text->max_bytes);
+	mime_decode(walk->w, part->encoding, raw, part, &decoded);
+	mime_inner_blocks(walk->w, &walk->inner, part, mime_text_of(&decoded), text);
+	text->truncated = text->truncated || decoded.truncated;
+	buf_deinit(&decoded);
+}
+
+static void fill_tnef(struct walk *walk, struct mime_part *part, struct slice raw)
+{
+	struct buf stream;
+
+	buf_init(&stream, MAX_TNEF);
+	mime_decode(walk->w, part->encoding, raw, part, &stream);
+	if (stream.truncated)
+		mime_note(walk->w, DEFECT_LIMIT_INNER);
+	mime_inner_tnef(walk->w, &walk->inner, part, mime_text_of(&stream));
+	buf_deinit(&stream);
+}
+
 static void fill_leaf(struct walk *walk, struct mime_node *node)
 {
 	struct mime_part *part = node->part;
@@ -307,13 +357,20 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 	struct buf decoded;
 
 	part->is_attachment = !node->in_text && !node->in_html;
+	if (node->kind == NODE_LEAF && part->is_attachment && mime_is_tnef(part)) {
+		fill_tnef(walk, part, raw);
+		return;
+	}
 	if (part->is_attachment) {
-		decode_part(walk->w, raw, part, NULL);
+		mime_decode(walk->w, part->encoding, raw, part, NULL);
 		return;
 	}
 	/* A character of UTF-8 takes at most four bytes of another charset for each of its own. */
 	buf_init(&decoded, 4 * walk->w->limits->text_bytes + 16);
-	decode_part(walk->w, raw, part, &decoded);
+	if (strcmp(node->type, "text/plain") == 0)
+		take_text(walk, part, raw, &decoded);
+	else
+		mime_decode(walk->w, part->encoding, raw, part, &decoded);
 	if (decoded.truncated)
 		mime_note(walk->w, DEFECT_LIMIT_TEXT);
 	mime_bodies_add(walk->w, &walk->bodies, node, mime_text_of(&decoded));
@@ -338,5 +395,7 @@ void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const str
 	w->m->security = mime_security(w, (struct slice){ raw, len }, top);
 	mime_bodies_begin(w, &walk.bodies, top);
 	fill(&walk, top);
+	mime_report_fill(w, raw, top);
+	mime_inner_finish(w, &walk.inner);
 	mime_bodies_end(w, &walk.bodies);
 }

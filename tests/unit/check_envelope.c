@@ -270,6 +270,33 @@ START_TEST(json_with_bytes_that_are_not_utf8_is_taken_with_them_replaced)
 }
 END_TEST
 
+static const struct {
+	const char *recipient, *tag;
+} mailbox_tags[] = {
+	{ "user+tag@example.org", "tag" },
+	{ "user+a+b@example.org", "a+b" },
+	{ "user+tag", "tag" },
+	{ "\"user+big tag\"@example.org", "big tag" },
+	{ "\"us\\\"er+t@g\"@example.org", "t@g" },
+	{ "\"user\"+\"tag\"@example.org", "tag" },
+	{ "user@example.org", NULL },
+	{ "user@plus+example.org", NULL },
+	{ "user+@example.org", NULL },
+	{ "+tag@example.org", NULL },
+	{ "\"user+tag", "tag" },
+	{ "\"user\\", NULL },
+	{ "@", NULL },
+	{ "", NULL },
+};
+
+START_TEST(a_mailbox_tag_stands_behind_the_plus_of_the_local_part)
+{
+	const char *tag = envelope_mailbox_tag(arena, mailbox_tags[_i].recipient);
+
+	ck_assert_pstr_eq(tag, mailbox_tags[_i].tag);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("envelope");
@@ -290,6 +317,8 @@ int main(void)
 	tcase_add_test(tc, json_without_raw_makes_the_same_minimal_message_each_time);
 	tcase_add_test(tc, json_that_is_none_or_has_wrong_types_is_refused_with_the_place);
 	tcase_add_test(tc, json_with_bytes_that_are_not_utf8_is_taken_with_them_replaced);
+	tcase_add_loop_test(tc, a_mailbox_tag_stands_behind_the_plus_of_the_local_part, 0,
+		sizeof(mailbox_tags) / sizeof(mailbox_tags[0]));
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);
 	int failed = srunner_ntests_failed(sr);

@@ -243,15 +243,22 @@ static const struct {
 	{ "filename=\"\xfc\"", "\u00fc", "header_charset" },
 	{ "filename=\"../../etc/passwd\"", "passwd", "bad_filename" },
 	{ "filename=\"C:\\temp\\new.doc\"", "new.doc", "bad_filename" },
-	{ "filename=\"a/\"", NULL, "bad_filename" },
-	{ "filename=\"..\"", NULL, "bad_filename" },
-	{ "filename=\" \"", NULL, "" },
-	{ "filename=\"\"", NULL, "" },
-	{ "filename", NULL, "" },
+	{ "filename=\"a/\"", "part-1.bin", "bad_filename" },
+	{ "filename=\"..\"", "part-1.bin", "bad_filename" },
+	{ "filename=\" \"", "part-1.bin", "" },
+	{ "filename=\"\"", "part-1.bin", "" },
+	{ "filename", "part-1.bin", "" },
 	{ "filename*=utf-8''a%00%0a%1fb", "a\ufffdb", "bad_filename" },
 	{ "filename*=utf-8''a%e2%80%aegpj.exe", "agpj.exe", "bad_filename" },
 	{ "filename=\"0123456789abcdef\xc3\xbc\"", "0123456789abcdef", "limit_filename" },
 	{ "filename=\"unclosed", "unclosed", "" },
+	/* words in numbered pieces, numbers from 1, a piece that is missing, literal percent signs */
+	{ "filename*0=\"=?utf-8?q?=C3=BC?=\"; filename*1=\".txt\"", "\u00fc.txt", "" },
+	{ "filename*1=a; filename*2=b; filename*4=d", "ab", "" },
+	{ "filename*0=\"50%\"; filename*1*=%20off", "50% off", "" },
+	{ "filename=x; filename*0=a; filename*1=b", "ab", "" },
+	{ "filename*=''a%2Fb", "b", "bad_filename" },
+	{ "filename*=utf-8''a%E2%80%A9%D8%9Cb", "ab", "bad_filename" },
 };
 
 START_TEST(filenames_are_decoded_and_harmless)

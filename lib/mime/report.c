@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* Reports that machines write about mail: delivery status (RFC 3464), disposition (RFC 8098),
+ * feedback (RFC 5965), DMARC (RFC 7489). */
+#include "lib/mime/internal.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* What stands in the type's part, and what it is called. */
+static const struct {
+	const char *part, *report;
+} kinds[] = {
+	{ "message/delivery-status", "delivery-status" },
+	{ "message/global-delivery-status", "delivery-status" },
+	{ "message/disposition-notification", "disposition-notification" },
+	{ "message/global-disposition-notification", "disposition-notification" },
+	{ "message/feedback-report", "feedback-report" },
+};
+
+struct reader {
+	struct mime_work *w;
+	const char *raw;
+	const struct mime_part *returned; /* the mail that the report is about, or its header */
+	bool returned_is_message;         /* its bytes stand as they are */
+	bool dmarc_name, tls;
+};
+
+static bool is_returned(const char *type)
+{
+	return strcmp(type, "text/rfc822-headers") == 0 ||
+	       strcmp(type, "message/rfc822-headers") == 0 ||
+	       strcmp(type, "message/global-headers") == 0 || strcmp(type, "message/rfc822") == 0 ||
+	       strcmp(type, "message/global") == 0;
+}
+
+static bool ends_with(const char *s, const char *end)
+{
+	size_t len = strlen(s), n = strlen(end);
+
+	return len >= n && strcasecmp(s + len - n, end) == 0;
+}
+
+/* RFC 7489, 7.2.1.1: receiver "!" policy domain "!" begin "!" end [ "!" unique ] "." extension */
+static bool is_dmarc_name(const char *name)
+{
+	const char *begin, *end;
+
+	if (name == NULL || (!ends_with(name, ".xml") && !ends_with(name, ".xml.gz") &&
+				    !ends_with(name, ".zip") && !ends_with(name, ".gz")))
+		return false;
+	const char *domain = strchr(name, '!');
+	if (domain == NULL || domain == name || (begin = strchr(domain + 1, '!')) == NULL ||
+		begin == domain + 1)
+		return false;
+	size_t digits = strspn(begin + 1, "0123456789");
+	end = begin + 1 + digits;
+	if (digits == 0 || *end != '!')
+		return false;
+	digits = strspn(end + 1, "0123456789");
+	return digits > 0 && (end[1 + digits] == '!' || end[1 + digits] == '.');
+}
+
+/* A part's content, as much as a header section may hold. Its damage has been noted before. */
+static void read_part(
+	struct reader *r, const struct mime_part *part, bool as_it_is, struct buf *out)
+{
+	struct mime_part ignored = { .n = 0 };
+	struct slice raw = { r->raw + part->raw_offset, part->raw_length };
+	size_t max = r->w->limits->header_bytes;
+	uint64_t defects = r->w->defects;
+
+	buf_init(out, max);
+	if (raw.len / 4 > max) /* no encoding takes more */
+		raw.len = 4 * max;
+	mime_decode(r->w, as_it_is ? "binary" : part->encoding, raw, &ignored, out);
+	r->w->defects = defects;
+}
+
+static bool next_group(struct slice *rest, struct slice *group_r)
+{
+	size_t at = 0, start = 0;
+	bool any = false;
+
+	while (at < rest->len) {
+		const char *end = memchr(rest->base + at, '\n', rest->len - at);
+		size_t next = end != NULL ? (size_t)(end + 1 - rest->base) : rest->len;
+		bool blank = slice_trim((struct slice){ rest->base + at, next - at }).len == 0;
+		if (blank && any)
+			break;
+		if (!blank && !any)
+			start = at;
+		any = any || !blank;
+		at = next;
+	}
+	*group_r = (struct slice){ rest->base + start, at - start };
+	*rest = (struct slice){ rest->base + at, rest->len - at };
+	return any;
+}
+
+/* "rfc822; a@b", "dns; mx.example.org", "smtp; 550 no": what stands behind the type. */
+static struct slice behind_type(struct slice value)
+{
+	const char *mark = memchr(value.base, ';', value.len);
+
+	value = slice_trim(value);
+	if (mark == NULL)
+		return value;
+	return slice_trim((struct slice){ mark + 1, (size_t)(value.base + value.len - mark - 1) });
+}
+
+static const char *text_of(struct mime_work *w, struct slice value)
+{
+	const char *text = mime_header_text(w, value);
+
+	return *text != '\0' ? text : NULL;
+}
+
+static const char *typed(struct mime_work *w, const struct mime_fields *fields, const char *name)
+{
+	return text_of(w, behind_type(mime_fields_last(fields, name)));
+}
+
+static const char *bare_address(struct mime_work *w, struct slice value)
+{
+	value = slice_trim(value);
+	if (value.len >= 2 && value.base[0] == '<' && value.base[value.len - 1] == '>')
+		value = (struct slice){ value.base + 1, value.len - 2 };
+	return text_of(w, value);
+}
+
+static const char *address(struct mime_work *w, const struct mime_fields *fields, const char *name)
+{
+	return bare_address(w, behind_type(mime_fields_last(fields, name)));
+}
+
+static void add_recipient(struct mime_work *w, struct mime_report_recipient recipient)
+{
+	struct mime_report *report = &w->m->report;
+	size_t n = report->recipient_count;
+
+	if (n >= w->limits->addresses) {
+		mime_note(w, DEFECT_LIMIT_ADDRESSES);
+		return;
+	}
+	/* Grown by doubling, at each power of two. */
+	if ((n & (n - 1)) == 0) {
+		struct mime_report_recipient *more = arena_alloc(
+			w->arena, (n > 0 ? 2 * n : 1) * sizeof(more[0]));
+		if (n > 0)
+			memcpy(more, report->recipients, n * sizeof(more[0]));
+		report->recipients = more;
+	}
+	report->recipients[report->recipient_count++] = recipient;
+}
+
+/* "automatic-action/MDN-sent-automatically; displayed/error": the word behind the mode. */
+static const char *disposition(struct mime_work *w, const struct mime_fields *fields)
+{
+	struct slice value = behind_type(mime_fields_last(fields, "disposition"));
+	const char *slash = memchr(value.base, '/', value.len);
+
+	if (slash != NULL)
+		value.len = (size_t)(slash - value.base);
+	return mime_token(w, value);
+}
+
+static void use_recipient(struct mime_work *w, const struct mime_fields *fields)
+{
+	const char *action = mime_token(w, mime_fields_last(fields, "action"));
+	struct mime_report_recipient recipient = {
+		.recipient = address(w, fields, "final-recipient"),
+		.original_recipient = address(w, fields, "original-recipient"),
+		.action = action != NULL ? action : disposition(w, fields),
+		.status = mime_token(w, mime_fields_last(fields, "status")),
+		.diagnostic = typed(w, fields, "diagnostic-code"),
+	};
+
+	if (recipient.recipient == NULL)
+		recipient.recipient = recipient.original_recipient;
+	if (recipient.recipient != NULL || recipient.action != NULL || recipient.status != NULL)
+		add_recipient(w, recipient);
+}
+
+static void use_complaints(struct mime_work *w, const struct mime_fields *fields)
+{
+	for (size_t i = 0; i < fields->count; i++) {
+		if (slice_ieq(fields->list[i].name, SLICE_LIT("original-rcpt-to")))
+			add_recipient(
+				w, (struct mime_report_recipient){
+					   .recipient = bare_address(w, fields->list[i].value) });
+	}
+}
+
+static void use_group(struct mime_work *w, struct slice group)
+{
+	static const char *const id_names[] = { "original-message-id", "x-original-message-id" };
+	struct mime_report *report = &w->m->report;
+	struct mime_fields fields = mime_fields_split(w, group, w->limits->header_fields);
+
+	if (report->reporting_mta == NULL)
+		report->reporting_mta = typed(w, &fields, "reporting-mta");
+	for (size_t i = 0; i < 2 && report->original_message_id == NULL; i++)
+		report->original_message_id = mime_first_id(
+			w, mime_fields_last(&fields, id_names[i]));
+	if (strcmp(report->type, "feedback-report") != 0) {
+		use_recipient(w, &fields);
+		return;
+	}
+	if (report->feedback_type == NULL)
+		report->feedback_type = mime_token(w, mime_fields_last(&fields, "feedback-type"));
+	use_complaints(w, &fields);
+}
+
+static void read_report(struct reader *r, const struct mime_part *part)
+{
+	struct buf content;
+	struct slice group;
+
+	read_part(r, part, false, &content);
+	struct slice rest = mime_text_of(&content);
+	while (r->w->m->report.recipient_count < r->w->limits->addresses &&
+		next_group(&rest, &group))
+		use_group(r->w, group);
+	if (slice_trim(rest).len > 0 || content.truncated)
+		mime_note(r->w, DEFECT_LIMIT_ADDRESSES);
+	buf_deinit(&content);
+}
+
+static const char *kind_of(const struct mime_node *node)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && node->kind == NODE_LEAF; i++) {
+		if (strcmp(node->type, kinds[i].part) == 0)
+			return kinds[i].report;
+	}
+	return NULL;
+}
+
+/* There may be several parts of the kind, each about another recipient. */
+static void look_at(struct reader *r, const struct mime_node *node)
+{
+	const char **type = &r->w->m->report.type, *kind = kind_of(node);
+
+	if (kind != NULL && (*type == NULL || strcmp(*type, kind) == 0)) {
+		*type = kind;
+		read_report(r, node->part);
+	}
+	if (r->returned == NULL && is_returned(node->type)) {
+		r->returned = node->part;
+		r->returned_is_message = node->kind == NODE_MESSAGE;
+	}
+	r->dmarc_name = r->dmarc_name || is_dmarc_name(node->part->filename);
+	r->tls = r->tls || strncmp(node->type, "application/tlsrpt", 18) == 0;
+}
+
+/* Not within attached messages: their reports are about other mail. */
+static void look_through(struct reader *r, const struct mime_node *node)
+{
+	if (node->part != NULL)
+		look_at(r, node);
+	for (const struct mime_node *c = node->first; c != NULL && node->kind == NODE_MULTIPART;
+		c = c->next)
+		look_through(r, c);
+}
+
+static void read_returned(struct reader *r)
+{
+	struct buf content;
+
+	read_part(r, r->returned, r->returned_is_message, &content);
+	uint64_t defects = r->w->defects; /* the returned mail's faults are not this one's */
+	struct mime_fields fields = mime_fields_split(
+		r->w, mime_text_of(&content), r->w->limits->header_fields);
+	const char *id = mime_first_id(r->w, mime_fields_last(&fields, "message-id"));
+	if (id != NULL)
+		r->w->m->report.original_message_id = id;
+	r->w->defects = defects;
+	buf_deinit(&content);
+}
+
+/* RFC 7489, 7.2.1.1: "Report Domain: example.org Submitter: mail.receiver.example Report-ID: …" */
+static bool is_dmarc_subject(const char *subject)
+{
+	static const char start[] = "report domain:";
+
+	return subject != NULL && strncasecmp(subject, start, sizeof(start) - 1) == 0 &&
+	       strcasestr(subject, "submitter:") != NULL;
+}
+
+void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_node *top)
+{
+	struct reader r = { .w = w, .raw = raw };
+
+	look_through(&r, top);
+	if (w->m->report.type != NULL) {
+		if (r.returned != NULL)
+			read_returned(&r);
+	} else if (!r.tls && (r.dmarc_name || is_dmarc_subject(w->m->subject))) {
+		w->m->report.type = "dmarc"; /* a TLS report (RFC 8460) has the same subject */
+	}
+}
