@@ -18,6 +18,7 @@ enum {
 	PAGE_ROWS = 1000,
 	BATCH_MESSAGES = STORAGE_REPARSE_MESSAGES,
 	BATCH_BYTES = STORAGE_REPARSE_BYTES,
+	TRIES = 5, /* of a batch that others are in the way of */
 };
 
 struct wanted {
@@ -338,15 +339,25 @@ static bool write_each(struct reparse *r)
 	return true;
 }
 
+/* Somebody else has a lock, and keeps it for a while as a rule. */
+static bool is_in_the_way(const struct reparse *r)
+{
+	return strcmp(r->session.sqlstate, "55P03") == 0 ||
+	       pg_trouble_of(r->session.sqlstate) == PG_TROUBLE_CONFLICT;
+}
+
 static bool write_batch(struct reparse *r)
 {
-	if (write_all(r))
-		return true;
-	roll_back(r);
-	if (!r->refused)
-		return false;
-	forget_error(r);
-	return write_each(r);
+	for (unsigned tries = 1; !write_all(r); tries++) {
+		roll_back(r);
+		if (!r->refused && (tries == TRIES || is_stopped(r) || !is_in_the_way(r)))
+			return false;
+		bool refused = r->refused;
+		forget_error(r);
+		if (refused)
+			return write_each(r);
+	}
+	return true;
 }
 
 /* --- all of it --- */

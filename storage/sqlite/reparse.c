@@ -46,6 +46,7 @@ static const char *const statements[] = {
 		 " where id > ?1 and id < ?2 and length(id) = 36 order by id limit ?3",
 	[READ] = "select envelope_sender, envelope_recipients, parse_status, parser_version, raw"
 		 " from messages join message_raw using (id) where id = ?1",
+	/* The version, ?23, is not compared; it is there to be bound. */
 	[DIFFERS] = "select 1 from messages where id = ?1 and (" SQLITE_DERIVED_COLUMNS_BUT_VERSION
 		    ") is not (" VALUES_BUT_VERSION ") and ?23 > 0",
 	[PARTS_COUNT] = "select count(*) from message_parts where id = ?1",
