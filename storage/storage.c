@@ -103,15 +103,19 @@ void storage_message_derive(struct storage_message *m, struct arena *arena)
 
 const char *storage_reply_text(const struct mime_message *m)
 {
-	bool is_all = m->reply_text == NULL || m->reply_text == m->text ||
-		      (m->text != NULL && strcmp(m->reply_text, m->text) == 0);
-
-	return is_all ? NULL : m->reply_text;
+	if (m->reply_text == NULL || m->text == NULL)
+		return m->reply_text;
+	return slice_eq(slice_str(m->reply_text), slice_trim(slice_str(m->text))) ? NULL
+										  : m->reply_text;
 }
 
-const char *storage_reply_text_of(const char *reply_text, const char *text, unsigned parser_version)
+struct slice storage_reply_text_of(
+	const char *reply_text, const char *text, unsigned parser_version)
 {
-	return reply_text != NULL || parser_version == 0 ? reply_text : text;
+	if (reply_text != NULL)
+		return slice_str(reply_text);
+	return parser_version > 0 && text != NULL ? slice_trim(slice_str(text))
+						  : (struct slice){ NULL, 0 };
 }
 
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,

@@ -250,7 +250,8 @@ struct storage_record {
 	const char *parts_json; /* the API's array; sha256 in hex */
 	const char *parse_status, *defects_json;
 	bool text_is_derived, is_bounce;
-	const char *reply_text, *security, *auto_submitted, *list_id, *report_json, *mailbox_tag;
+	struct slice reply_text; /* its base is NULL where there is none */
+	const char *security, *auto_submitted, *list_id, *report_json, *mailbox_tag;
 	unsigned parser_version; /* MIME_PARSER_VERSION of then; 0: before there was one */
 };
 

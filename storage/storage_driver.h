@@ -37,10 +37,11 @@ struct storage {
 	const struct storage_driver *driver;
 };
 
-/* What is kept as reply_text: NULL where it is the same as the text, which would be kept twice. And what
- * it was, of a row that has these. */
+/* What is kept as reply_text: NULL where it is all of the text but for white space around it, which would
+ * be kept twice. And what it was, of a row that has these. */
 const char *storage_reply_text(const struct mime_message *m);
-const char *storage_reply_text_of(const char *reply_text, const char *text, unsigned parser_version);
+struct slice storage_reply_text_of(
+	const char *reply_text, const char *text, unsigned parser_version);
 
 /* storage_reparse(): how much is in a batch, the bytes being raw ones; one message always fits. */
 enum { STORAGE_REPARSE_MESSAGES = 32, STORAGE_REPARSE_BYTES = 4 << 20 };

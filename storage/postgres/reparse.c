@@ -74,7 +74,8 @@ static void roll_back(struct reparse *r)
 
 /* Rows that are not wanted are part of a page: so a page is never a long search. */
 static const char find_sql[] =
-	"SELECT id, size, (parse_status = ANY ($3::text[]) AND parser_version < $4::integer)::int"
+	"SELECT id, size, (($3::text[] IS NULL OR parse_status = ANY ($3::text[]))"
+	" AND parser_version < $4::integer)::int"
 	" FROM messages WHERE id > $1 AND id < $2 ORDER BY id LIMIT " PAGE;
 
 static void write_statuses(const struct reparse *r, struct buf *list)
@@ -94,7 +95,8 @@ static bool find_page(struct reparse *r, const char *before, char after[UUID_TEX
 	struct buf statuses;
 
 	write_statuses(r, &statuses);
-	const char *values[] = { after, before, statuses.base, version };
+	const char *values[] = { after, before, r->want->statuses != 0 ? statuses.base : NULL,
+		version };
 	snprintf(version, sizeof(version), "%d",
 		r->want->older_parser ? MIME_PARSER_VERSION : INT32_MAX);
 	PGresult *page = pg_session_query_alone(&r->session, r->set->statement_timeout_ms,

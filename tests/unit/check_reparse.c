@@ -142,13 +142,29 @@ static int64_t number(const char *sql)
 
 START_TEST(reply_that_is_all_of_the_text_is_kept_once)
 {
-	struct sample *s = sample_new();
+	static const struct {
+		const char *text, *reply;
+		bool once;
+	} cases[] = {
+		{ "all\n", "all", true },
+		{ "\r\n all of\nit \n\n", "all of\nit", true },
+		{ "", "", true },
+		{ "\n", "", true },
+		{ "all\n> not\n", "all", false },
+		{ "> not\n", "", false },
+	};
 
-	s->mime.reply_text = s->mime.text;
-	ck_assert_result(put(s), STORAGE_OK);
-	assert_kept(s);
-	ck_assert_int_eq(number("select count(*) from messages where reply_text is null"), 1);
-	free(s);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct sample *s = sample_new();
+		s->mime.text = cases[i].text;
+		s->mime.reply_text = cases[i].reply;
+		ck_assert_result(put(s), STORAGE_OK);
+		assert_kept(s);
+		ck_assert_int_eq(number("select count(*) from messages where reply_text is null"),
+			cases[i].once);
+		world.backend->exec(&world.database, "delete from messages");
+		free(s);
+	}
 }
 END_TEST
 
@@ -169,7 +185,7 @@ END_TEST
 static void looks_old(const struct storage_record *r, const struct sample *s)
 {
 	ck_assert_uint_eq(r->parser_version, 0);
-	ck_assert_ptr_null(r->reply_text);
+	ck_assert_ptr_null(r->reply_text.base);
 	ck_assert(!r->is_bounce && !r->text_is_derived);
 	ck_assert_str_eq(r->text, s->mime.text);
 }

@@ -87,7 +87,11 @@ static void add_more_derived(struct buf *b, const struct storage_record *rec)
 {
 	buf_json_key(b, "text_is_derived");
 	buf_json_bool(b, rec->text_is_derived);
-	add_string(b, "reply_text", rec->reply_text);
+	buf_json_key(b, "reply_text");
+	if (rec->reply_text.base != NULL)
+		buf_json_slice(b, rec->reply_text);
+	else
+		buf_json_raw(b, NULL);
 	add_string(b, "security", rec->security);
 	add_string(b, "auto_submitted", rec->auto_submitted);
 	add_string(b, "list_id", rec->list_id);
