@@ -12,7 +12,7 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 	libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev libjansson-dev libyaml-dev \
 	libvalijson-dev nlohmann-json3-dev libhiredis-dev libuchardet-dev libcurl4-openssl-dev \
 	curl sqlite3
-TEST_DEPS  := check json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
+TEST_DEPS  := check libytnef0-dev json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
 	python3-psycopg2 python3-yaml
 BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2 python3-matplotlib \
@@ -72,7 +72,9 @@ $(B)/libmailserver.a: $(call objs,$(LIB_SRC))
 $(B)/tests/%: $(B)/tests/unit/%.o $(call objs,$(HELP_SRC)) $(B)/libmailserver.a
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
-	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) $(shell pkg-config --libs check) -lm
+	@$(CXX) $(LDFLAGS) -o $@ $^ $(PKG_LIB) $(shell pkg-config --libs check) $(TEST_LIB) -lm
+
+$(B)/tests/check_mime_tnef: TEST_LIB := -lytnef
 
 # The bench's own: the server with a storage that keeps nothing in the Postgres driver's place, and
 # the database without a server.

@@ -92,15 +92,15 @@ static void assert_json(const char *json)
 
 static void assert_part_decodes(const char *raw, size_t len, const struct mime_part *part)
 {
-	struct mime_decoder decoder;
+	struct mime_content content;
 	uint8_t digest[SHA256_BYTES];
 
 	ck_assert_uint_le(part->raw_offset, len);
 	ck_assert_uint_le(part->raw_length, len - part->raw_offset);
-	char *out = malloc(part->raw_length + 2 * MIME_DECODE_SLACK);
-	mime_decoder_init(&decoder, part->encoding);
-	size_t n = mime_decoder_step(&decoder, raw + part->raw_offset, part->raw_length, out);
-	n += mime_decoder_end(&decoder, out + n);
+	char *out = malloc(part->raw_length + 4 * MIME_DECODE_SLACK);
+	mime_content_begin(&content, part->encoding, part->inside);
+	size_t n = mime_content_step(&content, raw + part->raw_offset, part->raw_length, out);
+	n += mime_content_end(&content, out + n);
 	ck_assert_uint_eq(n, part->size);
 	sha256(out, n, digest);
 	ck_assert(digest_equal(digest, part->sha256));
@@ -140,6 +140,12 @@ static void assert_sound(const char *raw, size_t len, const struct mime_message 
 	}
 	assert_json(mime_headers_json(m));
 	assert_json(mime_addresses_json(m));
+	if (mime_report_json(m) != NULL)
+		assert_json(mime_report_json(m));
+	for (size_t i = 0; i < m->report.recipient_count; i++)
+		assert_clean("diagnostic", m->report.recipients[i].diagnostic);
+	assert_clean("auto_submitted", m->auto_submitted);
+	assert_clean("list_id", m->list_id);
 }
 
 static void parse_and_check(const char *raw, size_t len)
@@ -376,6 +382,12 @@ static const struct bomb bombs[] = {
 		"; filename*%1$d=abc", "\r\n\r\nx", 40000, MIME_DEGRADED, "limit_filename" },
 	{ "references", HEAD "References: ", "<%1$d@example.org>\r\n ", "\r\n\r\n", 20000,
 		MIME_DEGRADED, "limit_references" },
+	{ "files in a text", HEAD "\r\n", "begin 644 a\r\n!00\r\nend\r\n", "", 300000,
+		MIME_DEGRADED, "limit_inner" },
+	{ "files in a text that do not end", HEAD "\r\n", "=ybegin line=1 name=%1$d\r\nx\r\n", "",
+		300000, MIME_DEGRADED, "limit_text" },
+	{ "recipients of a report", HEAD "Content-Type: message/delivery-status\r\n\r\n",
+		"Action: failed\r\n\r\n", "", 300000, MIME_DEGRADED, "limit_addresses" },
 	{ "lines that might be boundaries",
 		HEAD "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n", "--\r\n",
 		"--b--\r\n", 2000000, MIME_DEGRADED, "limit_text" },
