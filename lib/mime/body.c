@@ -7,6 +7,10 @@
 
 enum { BLANK_BYTES = 256 };
 
+/* Where a part stands: what begins the message, and what is one of several forms, is shown even if it
+ * has a file name. */
+enum place { EARLY, LATER };
+
 static const struct {
 	const char *type;
 	enum mime_body_kind kind;
@@ -32,9 +36,9 @@ static bool is_attached(const struct mime_part *part)
 }
 
 /* A text with a name is a file to be saved, unless the message begins with it. */
-static void mark_leaf(struct mime_node *leaf, bool first)
+static void mark_leaf(struct mime_node *leaf, enum place place)
 {
-	if (is_attached(leaf->part) || (leaf->part->filename != NULL && !first))
+	if (is_attached(leaf->part) || (leaf->part->filename != NULL && place == LATER))
 		return;
 	leaf->body = kind_of(leaf->type);
 	leaf->in_text = leaf->in_html = leaf->body != BODY_NONE;
@@ -115,52 +119,52 @@ static void choose_alternative(struct slice raw, struct mime_node *node)
 		unmark(c, c != plain, c != html);
 }
 
-static void mark(struct slice raw, struct mime_node *node, bool first);
+static void mark(struct slice raw, struct mime_node *node, enum place place);
 
 /* The first child that shows anything, from `c` on. */
-static bool mark_one(struct slice raw, struct mime_node *c, bool first)
+static bool mark_one(struct slice raw, struct mime_node *c, enum place place)
 {
 	for (; c != NULL; c = c->next) {
-		mark(raw, c, first);
+		mark(raw, c, place);
 		if (has_any(c))
 			return true;
-		first = false;
+		place = LATER;
 	}
 	return false;
 }
 
 /* RFC 2387: the root is shown, the rest belongs to it. */
-static void mark_related(struct slice raw, struct mime_node *node, bool first)
+static void mark_related(struct slice raw, struct mime_node *node, enum place place)
 {
 	for (struct mime_node *c = node->first; c != NULL && node->root != NULL; c = c->next) {
 		if (c->part == NULL || c->part->content_id == NULL ||
 			strcmp(c->part->content_id, node->root) != 0)
 			continue;
-		mark(raw, c, first);
+		mark(raw, c, place);
 		if (has_any(c))
 			return;
 	}
-	mark_one(raw, node->first, first);
+	mark_one(raw, node->first, place);
 }
 
-static void mark(struct slice raw, struct mime_node *node, bool first)
+static void mark(struct slice raw, struct mime_node *node, enum place place)
 {
 	if (node->kind == NODE_MESSAGE || strcmp(node->type, "multipart/appledouble") == 0)
 		return; /* attached, whatever it holds */
 	if (node->kind == NODE_LEAF) {
-		mark_leaf(node, first);
+		mark_leaf(node, place);
 	} else if (strcmp(node->type, "multipart/related") == 0) {
-		mark_related(raw, node, first);
+		mark_related(raw, node, place);
 	} else if (strcmp(node->type, "multipart/signed") == 0) {
 		if (node->first != NULL) /* the other one is the signature (RFC 1847) */
-			mark(raw, node->first, first);
+			mark(raw, node->first, place);
 	} else if (strcmp(node->type, "multipart/report") == 0) {
 		/* What a human shall read comes first, then data (RFC 6522, 3). */
-		mark_one(raw, node->first, first);
+		mark_one(raw, node->first, place);
 	} else {
 		bool alternative = strcmp(node->type, "multipart/alternative") == 0;
 		for (struct mime_node *c = node->first; c != NULL; c = c->next)
-			mark(raw, c, alternative || (first && c == node->first));
+			mark(raw, c, alternative ? EARLY : c == node->first ? place : LATER);
 		if (alternative)
 			choose_alternative(raw, node);
 	}
@@ -168,7 +172,7 @@ static void mark(struct slice raw, struct mime_node *node, bool first)
 
 void mime_bodies_mark(struct slice raw, struct mime_node *top)
 {
-	mark(raw, top, true);
+	mark(raw, top, EARLY);
 	/* Text that is the whole message is its body in whatever format it is. */
 	if (top->kind != NODE_LEAF || top->body != BODY_NONE ||
 		strncmp(top->type, "text/", 5) != 0 || is_attached(top->part))

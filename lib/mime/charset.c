@@ -258,8 +258,16 @@ void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, s
 		guess(bytes, out);
 		return;
 	}
-	if (!convert(cd, bytes, out))
+	size_t start = out->len;
+	if (!convert(cd, bytes, out)) {
 		mime_note(w, DEFECT_BAD_CHARSET);
+		/* A label that is wrong: UTF-8 does not come about by chance. */
+		if (!out->truncated && is_utf8(bytes) &&
+			ascii_run(bytes.base, bytes.len) < bytes.len) {
+			out->len = start;
+			mime_add_some(out, bytes.base, bytes.len);
+		}
+	}
 	iconv_close(cd);
 }
 

@@ -42,8 +42,9 @@ void mime_unflow(struct slice text, bool delsp, struct buf *out)
 
 	for (size_t at = 0; at < text.len && !out->truncated;) {
 		struct flowed_line line = read_line(text, &at);
+		/* An empty line would end the paragraph (4.1), but whoever sent it means one. */
 		bool joins = open && last.flows && last.quotes == line.quotes &&
-			     !slice_eq(line.text, SLICE_LIT("-- "));
+			     line.text.len > 0 && !slice_eq(line.text, SLICE_LIT("-- "));
 		if (!joins) {
 			if (open)
 				buf_putc(out, '\n');

@@ -5,88 +5,12 @@
 
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum {
 	MAX_LISTS = 16,  /* inside one another; deeper ones look like the last */
 	MAX_QUOTES = 20, /* the same, so that no line begins with a thousand ">" */
 	MAX_LINK = 2048, /* a longer address is no help to a reader */
 	BULLETS = -1,    /* in place of a list's next number */
-};
-
-enum element_kind {
-	INLINE, /* all that is not in the table */
-	LINE,   /* on lines of its own */
-	PARAGRAPH,
-	QUOTE,
-	LIST,
-	NUMBERED,
-	ITEM,
-	CELL,
-	BREAK,
-	RULE,
-	LINK,
-	IMAGE,
-	PREFORMATTED,
-	NO_TEXT, /* what is in it is not text, or not part of the page */
-};
-
-static const struct element {
-	char name[HTML_NAME_MAX + 1];
-	enum element_kind kind;
-} elements[] = {
-	/* in the order of strcmp() */
-	{ "a", LINK },
-	{ "address", LINE },
-	{ "article", LINE },
-	{ "aside", LINE },
-	{ "blockquote", QUOTE },
-	{ "body", LINE },
-	{ "br", BREAK },
-	{ "caption", LINE },
-	{ "center", LINE },
-	{ "dd", LINE },
-	{ "div", LINE },
-	{ "dl", PARAGRAPH },
-	{ "dt", LINE },
-	{ "fieldset", LINE },
-	{ "figcaption", LINE },
-	{ "figure", LINE },
-	{ "footer", LINE },
-	{ "form", LINE },
-	{ "h1", PARAGRAPH },
-	{ "h2", PARAGRAPH },
-	{ "h3", PARAGRAPH },
-	{ "h4", PARAGRAPH },
-	{ "h5", PARAGRAPH },
-	{ "h6", PARAGRAPH },
-	{ "header", LINE },
-	{ "hr", RULE },
-	{ "html", LINE },
-	{ "iframe", NO_TEXT },
-	{ "img", IMAGE },
-	{ "legend", LINE },
-	{ "li", ITEM },
-	{ "main", LINE },
-	{ "menu", LIST },
-	{ "nav", LINE },
-	{ "noembed", NO_TEXT },
-	{ "noframes", NO_TEXT },
-	{ "ol", NUMBERED },
-	{ "option", LINE },
-	{ "p", PARAGRAPH },
-	{ "pre", PREFORMATTED },
-	{ "script", NO_TEXT },
-	{ "section", LINE },
-	{ "style", NO_TEXT },
-	{ "table", LINE },
-	{ "td", CELL },
-	{ "textarea", PREFORMATTED },
-	{ "th", CELL },
-	{ "title", NO_TEXT },
-	{ "tr", LINE },
-	{ "ul", LIST },
-	{ "xmp", NO_TEXT },
 };
 
 struct renderer {
@@ -350,7 +274,7 @@ static bool begins_with(struct slice s, const char *prefix)
 /* What of an address its text would show, if that shows it. */
 static struct slice bare_link(struct slice link)
 {
-	static const char *const schemes[] = { "https://", "http://", "mailto:", "tel:" };
+	static const char *const schemes[] = { "https://", "http://", "mailto:" };
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
 		if (begins_with(link, schemes[i])) {
@@ -380,6 +304,11 @@ static void end_link(struct renderer *r)
 		r->out->len <= r->link_start)
 		return;
 	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
+	if (begins_with(link, "mailto:")) {
+		const char *query = memchr(bare.base, '?', bare.len);
+		link = bare = (struct slice){ bare.base,
+			query != NULL ? (size_t)(query - bare.base) : bare.len };
+	}
 	if (memmem(shown.base, shown.len, bare.base, bare.len) != NULL)
 		return;
 	/* On the line of its text, even when that has been left. */
@@ -474,19 +403,6 @@ static bool hides(const struct html_tag *tag)
 	return false;
 }
 
-static int compare(const void *name, const void *element)
-{
-	return strcmp(name, ((const struct element *)element)->name);
-}
-
-static enum element_kind kind_of(const char *name)
-{
-	const struct element *found = bsearch(name, elements,
-		sizeof(elements) / sizeof(elements[0]), sizeof(elements[0]), compare);
-
-	return found != NULL ? found->kind : INLINE;
-}
-
 static void in_hidden(struct renderer *r, const struct html_tag *tag)
 {
 	if (strcmp(tag->name, r->hidden) == 0) {
@@ -495,7 +411,7 @@ static void in_hidden(struct renderer *r, const struct html_tag *tag)
 		else if (--r->hidden_depth == 0)
 			r->hidden[0] = '\0';
 	}
-	if (!tag->closing && kind_of(tag->name) == NO_TEXT)
+	if (!tag->closing && html_kind_of(tag->name) == HTML_NO_TEXT)
 		html_skip_to_close(&r->in, tag->name);
 }
 
@@ -516,55 +432,55 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 		r->hidden_depth = 1;
 		return;
 	}
-	switch (kind_of(tag->name)) {
-	case INLINE:
+	switch (html_kind_of(tag->name)) {
+	case HTML_INLINE:
 		break;
-	case LINE:
+	case HTML_LINE:
 		break_line(r, 1);
 		break;
-	case PARAGRAPH:
+	case HTML_PARAGRAPH:
 		break_line(r, 2);
 		break;
-	case QUOTE:
+	case HTML_QUOTE:
 		change_quotes(r, tag->closing);
 		break;
-	case LIST:
-	case NUMBERED:
+	case HTML_LIST:
+	case HTML_NUMBERED:
 		if (tag->closing)
 			end_list(r);
 		else
-			begin_list(r, kind_of(tag->name) == NUMBERED);
+			begin_list(r, html_kind_of(tag->name) == HTML_NUMBERED);
 		break;
-	case ITEM:
+	case HTML_ITEM:
 		if (tag->closing)
 			break_line(r, 1);
 		else
 			begin_item(r);
 		break;
-	case CELL:
+	case HTML_CELL:
 		begin_cell(r);
 		break;
-	case BREAK:
+	case HTML_BREAK:
 		hard_break(r);
 		break;
-	case RULE:
+	case HTML_RULE:
 		break_line(r, 1);
 		put(r, "----------------------------------------", 40);
 		break_line(r, 1);
 		break;
-	case LINK:
+	case HTML_LINK:
 		if (tag->closing)
 			end_link(r);
 		else
 			begin_link(r, tag);
 		break;
-	case IMAGE:
+	case HTML_IMAGE:
 		put_text(r, tag->alt, true);
 		break;
-	case PREFORMATTED:
+	case HTML_PREFORMATTED:
 		change_preformatted(r, tag->closing);
 		break;
-	case NO_TEXT:
+	case HTML_NO_TEXT:
 		if (!tag->closing)
 			html_skip_to_close(&r->in, tag->name);
 		break;

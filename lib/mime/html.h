@@ -19,6 +19,26 @@ struct html_tag {
 	struct slice href, alt, style;
 };
 
+/* What an element does to text. */
+enum html_kind {
+	HTML_INLINE, /* all that is not in the table */
+	HTML_LINE,   /* on lines of its own */
+	HTML_PARAGRAPH,
+	HTML_QUOTE,
+	HTML_LIST,
+	HTML_NUMBERED,
+	HTML_ITEM,
+	HTML_CELL,
+	HTML_BREAK,
+	HTML_RULE,
+	HTML_LINK,
+	HTML_IMAGE,
+	HTML_PREFORMATTED,
+	HTML_NO_TEXT, /* what is in it is not text, or not part of the page */
+};
+
+enum html_kind html_kind_of(const char *name);
+
 struct html_reader {
 	const char *p, *end;
 	/* Searches that have failed once will fail again. */

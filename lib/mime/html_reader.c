@@ -104,7 +104,7 @@ static void read_attributes(struct html_reader *r, const char *p, struct html_ta
 		struct slice name = { p, 0 }, value = { "", 0 };
 		do
 			p++;
-		while (p < r->end && !is_space(*p) && strchr("/>=", *p) == NULL);
+		while (p < r->end && !is_space(*p) && *p != '/' && *p != '>' && *p != '=');
 		name.len = (size_t)(p - name.base);
 		while (p < r->end && is_space(*p))
 			p++;

@@ -187,7 +187,8 @@ static size_t skip_armor(struct slice text)
 	return at;
 }
 
-/* Without the lines at the end that are the mail program's, or a ruler above a quotation. */
+/* Without the lines at the end that are the mail program's, or that stand above a quoted "From:": a
+ * ruler, fields that come before it. */
 static struct slice trim_end(const struct reply *r, struct slice text)
 {
 	while (text.len > 0) {
@@ -197,7 +198,7 @@ static struct slice trim_end(const struct reply *r, struct slice text)
 		struct slice last = reply_trim(
 			(struct slice){ text.base + start, text.len - start });
 		if (last.len > 0 && !reply_is_device_signature(last) &&
-			!(r->cut && reply_is_ruler(last)))
+			!(r->cut && (reply_is_ruler(last) || reply_is_label(last))))
 			break;
 		text.len = before;
 	}

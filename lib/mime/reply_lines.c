@@ -20,6 +20,7 @@ static const struct {
 	{ "Le ", "a \u00e9crit" },
 	{ "El ", "escribi\u00f3" },
 	{ "Op ", "schreef" },
+	{ "Op ", "geschreven" },
 	{ "Il ", "ha scritto" },
 	{ "Em ", "escreveu" },
 	{ "A ", "escreveu" },
