@@ -10,7 +10,8 @@ PY      := /usr/bin/python3
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
 	libsqlite3-dev libssl-dev zlib1g-dev libsystemd-dev libjansson-dev libyaml-dev \
-	libvalijson-dev nlohmann-json3-dev libhiredis-dev libcurl4-openssl-dev curl sqlite3
+	libvalijson-dev nlohmann-json3-dev libhiredis-dev libuchardet-dev libcurl4-openssl-dev \
+	curl sqlite3
 TEST_DEPS  := check libytnef0-dev json-schema-test-suite clang-format cppcheck postgresql-15 redis-server \
 	prometheus openssl haproxy pgbouncer ruby-actionmailbox python3-pytest python3-requests \
 	python3-psycopg2 python3-yaml
@@ -19,7 +20,7 @@ BENCH_DEPS := wrk postgresql-15 python3-requests python3-psycopg2 python3-matplo
 
 SYSTEMD  := $(shell pkg-config --exists libsystemd 2>/dev/null && echo libsystemd)
 PKGS     := $(SYSTEMD) libh2o-evloop gmime-3.0 libpq libcyaml sqlite3 openssl zlib jansson \
-	yaml-0.1 hiredis
+	yaml-0.1 hiredis uchardet
 PKG_INC  := $(subst -I,-isystem ,$(shell pkg-config --cflags $(PKGS) 2>/dev/null))
 PKG_LIB  := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 WARN     := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wvla -Wundef -Wformat=2 \

@@ -47,6 +47,7 @@ static const struct {
 	{ "unicode-1-1-utf-7", CHARSET_ICONV, "UTF-7" },
 	{ "x-mac-roman", CHARSET_ICONV, "MACINTOSH" },
 	{ "utf-16", CHARSET_ICONV, "UTF-16" },
+	{ "utf-32", CHARSET_ICONV, "UTF-32" },
 };
 
 /* What windows-1252 has where ISO 8859-1 has control characters; 0 is unassigned. */
@@ -129,14 +130,6 @@ char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool 
 	return utf8_clean(w->arena, text.base, text.len, max_bytes, changed_r);
 }
 
-static void guess(struct slice bytes, struct buf *out)
-{
-	if (is_utf8(bytes))
-		mime_add_some(out, bytes.base, bytes.len);
-	else
-		from_windows_1252(bytes, out);
-}
-
 /* Bytes that mean nothing in the charset are U+FFFD each. False when there was one. */
 static bool convert(iconv_t cd, struct slice bytes, struct buf *out)
 {
@@ -168,6 +161,55 @@ static bool convert(iconv_t cd, struct slice bytes, struct buf *out)
 	return good;
 }
 
+static enum charset_kind find_kind(const char *label, const char **iconv_name_r)
+{
+	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
+		if (strcmp(label, charsets[i].label) == 0) {
+			*iconv_name_r = charsets[i].iconv_name;
+			return charsets[i].kind;
+		}
+	}
+	*iconv_name_r = label;
+	return CHARSET_ICONV;
+}
+
+/* UTF-8, what the detector says, or windows-1252, which fits everything. */
+static void guess(struct slice bytes, struct buf *out)
+{
+	const char *label = NULL, *iconv_name;
+	iconv_t cd = (iconv_t)-1;
+
+	if (is_utf8(bytes)) {
+		mime_add_some(out, bytes.base, bytes.len);
+		return;
+	}
+	label = mime_detect(bytes);
+	if (label != NULL && find_kind(label, &iconv_name) == CHARSET_ICONV)
+		cd = iconv_open("UTF-8", iconv_name);
+	if (cd == (iconv_t)-1) {
+		from_windows_1252(bytes, out);
+		return;
+	}
+	convert(cd, bytes, out);
+	iconv_close(cd);
+}
+
+/* Text of no charset, or of US-ASCII. */
+static void from_ascii(struct mime_work *w, struct slice bytes, struct buf *out)
+{
+	const char *escape;
+
+	if (ascii_run(bytes.base, bytes.len) < bytes.len) {
+		mime_note(w, DEFECT_GUESSED_CHARSET);
+		guess(bytes, out);
+	} else if ((escape = mime_escape_charset(bytes)) != NULL) {
+		mime_note(w, DEFECT_GUESSED_CHARSET);
+		mime_to_utf8(w, slice_str(escape), bytes, out);
+	} else {
+		mime_add_some(out, bytes.base, bytes.len);
+	}
+}
+
 /* Lower case; false when it cannot be a charset's name (RFC 2978, 2.3), which keeps iconv's own
  * suffixes ("//TRANSLIT") out. */
 static bool clean_label(struct slice label, char out[LABEL_MAX + 1])
@@ -185,18 +227,6 @@ static bool clean_label(struct slice label, char out[LABEL_MAX + 1])
 	return true;
 }
 
-static enum charset_kind find_kind(const char *label, const char **iconv_name_r)
-{
-	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
-		if (strcmp(label, charsets[i].label) == 0) {
-			*iconv_name_r = charsets[i].iconv_name;
-			return charsets[i].kind;
-		}
-	}
-	*iconv_name_r = label;
-	return CHARSET_ICONV;
-}
-
 void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out)
 {
 	char name[LABEL_MAX + 1];
@@ -209,9 +239,7 @@ void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, s
 	}
 	switch (find_kind(name, &iconv_name)) {
 	case CHARSET_ASCII:
-		if (ascii_run(bytes.base, bytes.len) < bytes.len)
-			mime_note(w, DEFECT_BAD_CHARSET);
-		guess(bytes, out);
+		from_ascii(w, bytes, out);
 		return;
 	case CHARSET_UTF8:
 		if (!is_utf8(bytes))
@@ -230,9 +258,50 @@ void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, s
 		guess(bytes, out);
 		return;
 	}
-	if (!convert(cd, bytes, out))
+	size_t start = out->len;
+	if (!convert(cd, bytes, out)) {
 		mime_note(w, DEFECT_BAD_CHARSET);
+		/* A label that is wrong: UTF-8 does not come about by chance. */
+		if (!out->truncated && is_utf8(bytes) &&
+			ascii_run(bytes.base, bytes.len) < bytes.len) {
+			out->len = start;
+			mime_add_some(out, bytes.base, bytes.len);
+		}
+	}
 	iconv_close(cd);
+}
+
+/* Whether the label says nothing about bytes over 127 (or escapes to them). */
+static bool says_nothing(struct slice label)
+{
+	char name[LABEL_MAX + 1];
+	const char *iconv_name;
+
+	return clean_label(label, name) && find_kind(name, &iconv_name) == CHARSET_ASCII;
+}
+
+static bool is_plain_ascii(struct slice bytes)
+{
+	return ascii_run(bytes.base, bytes.len) == bytes.len &&
+	       memchr(bytes.base, '\033', bytes.len) == NULL;
+}
+
+void mime_body_to_utf8(
+	struct mime_work *w, struct slice label, struct slice bytes, bool html, struct buf *out)
+{
+	const char *mark = mime_bom_charset(bytes);
+
+	/* A mark of UTF-16 may be two letters of another charset, but then no NUL is near. */
+	if (mark != NULL &&
+		(strcmp(mark, "utf-8") == 0 ||
+			memchr(bytes.base, '\0', bytes.len < 64 ? bytes.len : 64) != NULL))
+		label = slice_str(mark);
+	else if (html && says_nothing(label) && !is_plain_ascii(bytes)) {
+		struct slice meta = mime_meta_charset(bytes);
+		if (!slice_ieq(meta, SLICE_LIT("utf-8")) || is_utf8(bytes))
+			label = meta;
+	}
+	mime_to_utf8(w, label, bytes, out);
 }
 
 void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out)

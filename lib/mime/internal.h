@@ -39,6 +39,7 @@ enum mime_defect {
 	DEFECT_BASE64_PADDING,
 	DEFECT_BAD_CHARSET,
 	DEFECT_UNKNOWN_CHARSET,
+	DEFECT_GUESSED_CHARSET,
 	DEFECT_NUL_BYTE,
 	DEFECT_BAD_FILENAME,
 	DEFECT_LIMIT_INNER,
@@ -74,12 +75,28 @@ static inline struct slice mime_text_of(const struct buf *buf)
  * does not explain is guessed, UTF-8 before windows-1252, and noted. The result may still hold NUL
  * and malformed UTF-8: it goes through mime_clean() at the end. */
 void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out);
+/* The same for a body, where a byte order mark counts for more than the label, and an HTML text that
+ * has no label may name its charset itself. */
+void mime_body_to_utf8(
+	struct mime_work *w, struct slice label, struct slice bytes, bool html, struct buf *out);
 /* Raw 8-bit text of a header: UTF-8 (RFC 6532) or else windows-1252, which is noted. */
 void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out);
 /* utf8_clean(), sooner done where nothing is to clean. */
 char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool *changed_r);
 /* As much as fits, where buf_add() would leave out everything. */
 void mime_add_some(struct buf *buf, const char *p, size_t len);
+
+/* detect.c */
+
+/* The label that the bytes, which are no UTF-8, most likely deserve; NULL when there is too little to
+ * go by, or when it is windows-1252. Looks at a few KB. */
+const char *mime_detect(struct slice bytes);
+/* The ISO 2022 set that 7-bit text with escape sequences is in, or NULL. */
+const char *mime_escape_charset(struct slice bytes);
+/* What a byte order mark says: "utf-8", "utf-16", "utf-32", or NULL. */
+const char *mime_bom_charset(struct slice bytes);
+/* The charset that an HTML text names in a <meta>, or an empty slice. */
+struct slice mime_meta_charset(struct slice html);
 
 /* words.c */
 
@@ -158,7 +175,7 @@ void mime_decode(struct mime_work *w, const char *encoding, struct slice raw,
 	struct mime_part *part, struct buf *keep);
 
 enum mime_node_kind { NODE_LEAF, NODE_MULTIPART, NODE_MESSAGE };
-enum mime_body_kind { BODY_NONE, BODY_TEXT, BODY_HTML };
+enum mime_body_kind { BODY_NONE, BODY_TEXT, BODY_HTML, BODY_ENRICHED, BODY_CALENDAR };
 
 /* The structure, out of GMime's hands. Only leaves and attached messages have a part. */
 struct mime_node {
@@ -166,7 +183,9 @@ struct mime_node {
 	const char *type; /* "multipart/related", lower case */
 	const char *root; /* of multipart/related: the root's content id, or NULL */
 	struct mime_part *part;
-	enum mime_body_kind body;       /* which body it is (a part of) */
+	struct slice content_type; /* of a leaf, with its parameters; as it stands in the message */
+	enum mime_body_kind body;  /* what kind of text it is, if it is one */
+	bool in_text, in_html;     /* whether `text`, `html` show it */
 	struct mime_node *first, *next; /* children; the message's structure for a message */
 };
 
@@ -232,19 +251,51 @@ void mime_marks_fill(struct mime_work *w);
 /* body.c */
 
 /* Marks the leaves that a mail reader would show. */
-void mime_bodies_mark(struct mime_node *top);
+void mime_bodies_mark(struct slice raw, struct mime_node *top);
+/* Of a structure that is marked, whether it has a leaf of that kind. */
+bool mime_has_body(const struct mime_node *node, enum mime_body_kind kind);
 
-/* One of the two bodies while it is put together. */
-struct mime_body {
-	struct buf text;
-	bool found;
+/* security.c */
+
+/* What `security` says of a structure; `raw` is the message. */
+const char *mime_security(struct mime_work *w, struct slice raw, const struct mime_node *top);
+
+/* text.c */
+
+/* The two bodies while they are put together. */
+struct mime_bodies {
+	struct buf text, html;
+	bool has_text, has_html;
+	bool wants_html; /* else nobody looks at `html` */
 };
 
-void mime_body_init(struct mime_work *w, struct mime_body *body);
-/* Adds a leaf's decoded bytes: as UTF-8, with LF line ends, on a line of their own. */
-void mime_body_add(
-	struct mime_work *w, struct mime_body *body, struct slice charset, struct slice decoded);
-/* The body in the arena, NULL when there was none; releases the rest. */
-const char *mime_body_finish(struct mime_work *w, struct mime_body *body);
+/* `top` has been marked. */
+void mime_bodies_begin(
+	struct mime_work *w, struct mime_bodies *bodies, const struct mime_node *top);
+/* Adds a leaf's decoded bytes to the bodies that show it. */
+void mime_bodies_add(struct mime_work *w, struct mime_bodies *bodies, const struct mime_node *leaf,
+	struct slice decoded);
+/* Fills text, html and what follows from them; releases the rest. */
+void mime_bodies_end(struct mime_work *w, struct mime_bodies *bodies);
+
+/* flowed.c, rich.c, html.c: text that wants to be rendered, UTF-8 with LF, as plain text. Each reads
+ * its input once and writes no more than a small multiple of it. */
+
+/* format=flowed (RFC 3676): paragraphs become lines, quotes begin with "> ". */
+void mime_unflow(struct slice text, bool delsp, struct buf *out);
+/* text/enriched (RFC 1896), and text/richtext, its forerunner (RFC 1341, 7.1.3). */
+void mime_enriched_to_text(struct slice enriched, bool richtext, struct buf *out);
+/* text/calendar (RFC 5545): what the event is called, when and where, and its description. */
+void mime_calendar_to_text(struct slice calendar, struct buf *out);
+/* Quotes begin with "> ", list items with "- ", links are followed by "<their address>". */
+void mime_html_to_text(struct slice html, struct buf *out);
+/* The other way, as one element that keeps lines and blanks. */
+void mime_text_to_html(struct slice text, struct buf *out);
+
+/* reply.c */
+
+/* What was newly written in a clean `text`: without quotations, signature and the lines that
+ * introduce them (docs/mime.md says how it is told). In the arena. */
+const char *mime_reply_text(struct mime_work *w, const char *text);
 
 #endif

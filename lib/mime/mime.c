@@ -41,6 +41,7 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_BASE64_PADDING] = "base64_padding",
 	[DEFECT_BAD_CHARSET] = "bad_charset",
 	[DEFECT_UNKNOWN_CHARSET] = "unknown_charset",
+	[DEFECT_GUESSED_CHARSET] = "guessed_charset",
 	[DEFECT_NUL_BYTE] = "nul_byte",
 	[DEFECT_BAD_FILENAME] = "bad_filename",
 	[DEFECT_LIMIT_INNER] = "limit_inner",

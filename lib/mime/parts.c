@@ -19,7 +19,7 @@ struct walk {
 	size_t len;
 	size_t messages; /* met so far: the next one's index in the scan's list */
 	size_t depth;
-	struct mime_body text, html;
+	struct mime_bodies bodies;
 	struct mime_inner inner;
 };
 
@@ -130,12 +130,27 @@ static struct mime_node *new_node(struct walk *walk, enum mime_node_kind kind, c
 	return node;
 }
 
+static bool begins_as_html(struct slice s)
+{
+	static const struct slice marks[] = { { "<!doctype html", 14 }, { "<html", 5 } };
+
+	s = slice_trim(s);
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		if (s.len > marks[i].len && strncasecmp(s.base, marks[i].base, marks[i].len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* A text leaf for what has no structure that could be followed. */
 static struct mime_node *plain_node(struct walk *walk, size_t start)
 {
 	const struct mime_fields none = { NULL, 0 };
 	struct mime_node *node = new_node(walk, NODE_LEAF, "text/plain");
 
+	/* A page that a program sent off as it was. */
+	if (start == 0 && begins_as_html((struct slice){ walk->raw, walk->len }))
+		node->type = "text/html";
 	node->part = add_part(
 		walk, &none, "1", node->type, (struct mime_range){ start, walk->len });
 	return node;
@@ -234,6 +249,7 @@ static struct mime_node *build(
 			node = build_message(walk, object, &fields, path);
 		} else {
 			node = new_node(walk, NODE_LEAF, leaf_type_of(walk, object, &fields));
+			node->content_type = mime_fields_last(&fields, "content-type");
 			node->part = add_part(walk, &fields, path, node->type,
 				content_range(walk, GMIME_PART(object)));
 		}
@@ -340,25 +356,24 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 	struct slice raw = { walk->raw + part->raw_offset, part->raw_length };
 	struct buf decoded;
 
-	part->is_attachment = node->body == BODY_NONE;
+	part->is_attachment = !node->in_text && !node->in_html;
 	if (node->kind == NODE_LEAF && part->is_attachment && mime_is_tnef(part)) {
 		fill_tnef(walk, part, raw);
 		return;
 	}
-	if (node->kind == NODE_MESSAGE || node->body == BODY_NONE) {
+	if (part->is_attachment) {
 		mime_decode(walk->w, part->encoding, raw, part, NULL);
 		return;
 	}
 	/* A character of UTF-8 takes at most four bytes of another charset for each of its own. */
-	struct mime_body *body = node->body == BODY_TEXT ? &walk->text : &walk->html;
 	buf_init(&decoded, 4 * walk->w->limits->text_bytes + 16);
 	if (strcmp(node->type, "text/plain") == 0)
 		take_text(walk, part, raw, &decoded);
 	else
 		mime_decode(walk->w, part->encoding, raw, part, &decoded);
 	if (decoded.truncated)
-		body->text.truncated = true;
-	mime_body_add(walk->w, body, slice_str(part->charset), mime_text_of(&decoded));
+		mime_note(walk->w, DEFECT_LIMIT_TEXT);
+	mime_bodies_add(walk->w, &walk->bodies, node, mime_text_of(&decoded));
 	buf_deinit(&decoded);
 }
 
@@ -376,12 +391,11 @@ void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const str
 
 	w->m->parts = arena_alloc(w->arena, (scan->parts + 1) * sizeof(w->m->parts[0]));
 	struct mime_node *top = build_top(&walk);
-	mime_bodies_mark(top);
-	mime_body_init(w, &walk.text);
-	mime_body_init(w, &walk.html);
+	mime_bodies_mark((struct slice){ raw, len }, top);
+	w->m->security = mime_security(w, (struct slice){ raw, len }, top);
+	mime_bodies_begin(w, &walk.bodies, top);
 	fill(&walk, top);
 	mime_report_fill(w, raw, top);
 	mime_inner_finish(w, &walk.inner);
-	w->m->text = mime_body_finish(w, &walk.text);
-	w->m->html = mime_body_finish(w, &walk.html);
+	mime_bodies_end(w, &walk.bodies);
 }

@@ -35,7 +35,7 @@ enum {
 	PG_JSONB_ARRAY = 3807,
 };
 
-enum { PG_MAX_PARAMS = 48 };
+enum { PG_MAX_PARAMS = 56 };
 
 struct pg_params {
 	struct buf bytes[PG_MAX_PARAMS]; /* what had to be built */

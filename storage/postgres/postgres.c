@@ -12,6 +12,7 @@
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/purge.h"
 #include "storage/postgres/receipts.h"
+#include "storage/postgres/reparse.h"
 #include "storage/postgres/trouble.h"
 #include "storage/storage_driver.h"
 
@@ -503,6 +504,7 @@ const struct storage_driver storage_postgres = {
 	.purge = pg_purge,
 	.list_receipts = pg_list_receipts,
 	.fates = pg_fates,
+	.reparse = pg_reparse,
 	.open = postgres_open,
 	.close = postgres_close,
 	.put = postgres_put,

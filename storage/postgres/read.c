@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/postgres/work.h"
+#include "storage/storage_driver.h"
 
 #include <stdlib.h>
 
@@ -39,7 +40,22 @@ enum {
 	GET_DEFECTS,
 	GET_PARTS,
 	GET_ORIG_RECIPIENT,
+	GET_TEXT_IS_DERIVED,
+	GET_REPLY_TEXT,
+	GET_SECURITY,
+	GET_AUTO_SUBMITTED,
+	GET_LIST_ID,
+	GET_IS_BOUNCE,
+	GET_REPORT,
+	GET_MAILBOX_TAG,
+	GET_PARSER_VERSION,
 };
+
+#define PART                                                                                       \
+	"'n', n, 'path', path, 'content_type', content_type, 'filename', filename,"                \
+	" 'disposition', disposition, 'content_id', content_id, 'charset', charset,"               \
+	" 'encoding', encoding, 'size', part.size, 'sha256', encode(part.sha256, 'hex'),"          \
+	" 'is_attachment', is_attachment"
 
 static const char get_sql[] =
 	"SELECT (extract(epoch FROM received_at) * 1000000)::bigint, size, encode(sha256, 'hex'),"
@@ -47,12 +63,11 @@ static const char get_sql[] =
 	" client_hostname, client_helo, message_id, in_reply_to, to_json(refs),"
 	" (extract(epoch FROM date) * 1000000)::bigint, subject, addresses, headers, text, html,"
 	" parse_status, to_json(defects),"
-	" (SELECT coalesce(json_agg(json_build_object('n', n, 'path', path,"
-	"   'content_type', content_type, 'filename', filename, 'disposition', disposition,"
-	"   'content_id', content_id, 'charset', charset, 'encoding', encoding, 'size', part.size,"
-	"   'sha256', encode(part.sha256, 'hex'), 'is_attachment', is_attachment) ORDER BY n), "
-	"'[]')"
-	"  FROM message_parts part WHERE part.id = message.id), orig_recipient"
+	" (SELECT coalesce(json_agg(CASE WHEN inside IS NULL THEN json_build_object(" PART ")"
+	"   ELSE json_build_object(" PART ", 'inside', inside) END ORDER BY n), '[]')"
+	"  FROM message_parts part WHERE part.id = message.id),"
+	" orig_recipient, text_is_derived, reply_text, security,"
+	" auto_submitted, list_id, is_bounce, report, mailbox_tag, parser_version"
 	" FROM messages message WHERE tenant = $1 AND id = $2";
 
 static void get_fill(struct pg_params *p, struct pg_work *const *works, unsigned count)
@@ -64,6 +79,20 @@ static void get_fill(struct pg_params *p, struct pg_work *const *works, unsigned
 static const char *column(const PGresult *row, int n)
 {
 	return PQgetisnull(row, 0, n) ? NULL : PQgetvalue(row, 0, n);
+}
+
+static void read_more_derived(const PGresult *row, struct storage_record *record)
+{
+	record->text_is_derived = column(row, GET_TEXT_IS_DERIVED)[0] == 't';
+	record->security = column(row, GET_SECURITY);
+	record->auto_submitted = column(row, GET_AUTO_SUBMITTED);
+	record->list_id = column(row, GET_LIST_ID);
+	record->is_bounce = column(row, GET_IS_BOUNCE)[0] == 't';
+	record->report_json = column(row, GET_REPORT);
+	record->mailbox_tag = column(row, GET_MAILBOX_TAG);
+	record->parser_version = (unsigned)strtoul(column(row, GET_PARSER_VERSION), NULL, 10);
+	record->reply_text = storage_reply_text_of(
+		column(row, GET_REPLY_TEXT), record->text, record->parser_version);
 }
 
 static struct storage_record record_of(const PGresult *row, const struct storage_get *op)
@@ -97,6 +126,7 @@ static struct storage_record record_of(const PGresult *row, const struct storage
 	};
 
 	hex_decode(column(row, GET_SHA256), record.sha256, SHA256_BYTES);
+	read_more_derived(row, &record);
 	return record;
 }
 

@@ -12,11 +12,14 @@ enum statement { FIND_RECORD, FIND_RAW, FIND_PART, FIND_ROW, STATEMENTS };
 #define DATE_US     "unixepoch(substr(date, 1, 19)) * 1000000 + substr(date, 21, 6)"
 
 /* The parts as the API shows them. */
+#define PART                                                                                       \
+	"'n', n, 'path', path, 'content_type', content_type, 'filename', filename,"                \
+	" 'disposition', disposition, 'content_id', content_id, 'charset', charset,"               \
+	" 'encoding', encoding, 'size', size, 'sha256', lower(hex(sha256)),"                       \
+	" 'is_attachment', json(iif(is_attachment, 'true', 'false'))"
 #define PARTS_JSON                                                                                 \
-	"(select json_group_array(json_object('n', n, 'path', path, 'content_type', content_type," \
-	" 'filename', filename, 'disposition', disposition, 'content_id', content_id,"             \
-	" 'charset', charset, 'encoding', encoding, 'size', size, 'sha256', lower(hex(sha256)),"   \
-	" 'is_attachment', json(iif(is_attachment, 'true', 'false'))))"                            \
+	"(select json_group_array(json(iif(inside is null, json_object(" PART "),"                 \
+	" json_object(" PART ", 'inside', inside))))"                                              \
 	" from (select * from message_parts where id = messages.id order by n))"
 
 const char *const sqlite_read_statements[] = {
@@ -24,7 +27,9 @@ const char *const sqlite_read_statements[] = {
 		"select tenant, " RECEIVED_US ", size, sha256, envelope_sender,"
 		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
 		" message_id, in_reply_to, refs, subject, " DATE_US ", addresses, headers, text,"
-		" html, " PARTS_JSON ", parse_status, defects, orig_recipient"
+		" html, " PARTS_JSON ", parse_status, defects, orig_recipient,"
+		" text_is_derived, reply_text, security, auto_submitted, list_id, is_bounce,"
+		" report, mailbox_tag, parser_version"
 		" from messages where id = ?1 and tenant = ?2",
 	[FIND_RAW] = "select raw from message_raw where id = ?1"
 		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
@@ -75,6 +80,15 @@ static const struct storage_record *record(
 	r->parse_status = text(stmt, arena, 20);
 	r->defects_json = text(stmt, arena, 21);
 	r->orig_recipient = text(stmt, arena, 22);
+	r->text_is_derived = sqlite3_column_int(stmt, 23) != 0;
+	r->security = text(stmt, arena, 25);
+	r->auto_submitted = text(stmt, arena, 26);
+	r->list_id = text(stmt, arena, 27);
+	r->is_bounce = sqlite3_column_int(stmt, 28) != 0;
+	r->report_json = text(stmt, arena, 29);
+	r->mailbox_tag = text(stmt, arena, 30);
+	r->parser_version = (unsigned)sqlite3_column_int(stmt, 31);
+	r->reply_text = storage_reply_text_of(text(stmt, arena, 24), r->text, r->parser_version);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include "storage/sqlite/migrate.h"
 #include "storage/sqlite/purge.h"
 #include "storage/sqlite/receipts.h"
+#include "storage/sqlite/reparse.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -186,6 +187,7 @@ const struct storage_driver storage_sqlite = {
 	.purge = sqlite_purge,
 	.list_receipts = sqlite_list_receipts,
 	.fates = sqlite_fates,
+	.reparse = sqlite_reparse,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.put = sqlite_put,

@@ -66,6 +66,12 @@ static enum storage_result null_fates(const struct storage_settings *set, const 
 	return STORAGE_OK;
 }
 
+static enum storage_result null_reparse(
+	const struct storage_settings *set, const struct storage_reparse *want, char **error_r)
+{
+	return STORAGE_OK;
+}
+
 /* Whether it was a put. */
 static bool give(const struct answer *answer)
 {
@@ -201,6 +207,7 @@ const struct storage_driver storage_postgres = {
 	.purge = null_purge,
 	.list_receipts = null_list_receipts,
 	.fates = null_fates,
+	.reparse = null_reparse,
 	.open = null_open,
 	.close = null_close,
 	.put = null_put,

@@ -236,8 +236,8 @@ static const struct {
 		"a",
 		"" },
 	{ "text/plain; charset=utf-7", "7bit", "+APw-", "\u00fc", "" },
-	{ "text/plain", "8bit", "\xc3\xbc", "\u00fc", "bad_charset" },
-	{ "text/plain; charset=us-ascii", "8bit", "\xfc", "\u00fc", "bad_charset" },
+	{ "text/plain", "8bit", "\xc3\xbc", "\u00fc", "guessed_charset" },
+	{ "text/plain; charset=us-ascii", "8bit", "\xfc", "\u00fc", "guessed_charset" },
 	{ "text/plain; charset=x-klingon", "8bit", "\xfc", "\u00fc", "unknown_charset" },
 	{ "text/plain; charset=x-klingon", "8bit", "\xc3\xbc", "\u00fc", "unknown_charset" },
 	{ "text/plain; charset=utf-8//IGNORE", "8bit", "\xc3\xbc", "\u00fc", "unknown_charset" },
@@ -248,7 +248,7 @@ static const struct {
 	/* what stands behind a "=" is not lost */
 	{ "text/plain", "base64", "SGVsbG8=\r\nIHdvcmxk\r\n", "Hello world", "base64_padding" },
 	{ "text/plain", "base64", "SG==VsbG8=", "HV\u00c6\u00c6",
-		"bad_base64 base64_padding bad_charset" },
+		"bad_base64 base64_padding guessed_charset" },
 	{ "text/plain", "base64", "SGVs!bG8=", "Hello", "bad_base64" },
 	{ "text/plain", "base64", "SGVsb", "Hel", "bad_base64" },
 	{ "text/plain", "x-uuencode", "x\r\nbegin 644 a\r\n%2&5L;&\\ \r\n`\r\nend\r\nz", "Hello",
@@ -265,7 +265,8 @@ static const struct {
 	{ "text/plain", "7bit ; x", "a", "a", "" },
 	{ "text", "7bit", "a", "a", "bad_content_type" },
 	{ "text/plain; name=\"note.txt\"", "7bit", "a", "a", "" },
-	{ "text/enriched", "7bit", "a", "a", "" },
+	{ "text/enriched", "7bit", "a", "a\n", "" },
+	{ "text/markdown", "7bit", "a", "a", "" },
 };
 
 START_TEST(a_single_body_is_decoded_and_converted)
@@ -293,7 +294,8 @@ END_TEST
 START_TEST(html_goes_to_html)
 {
 	parse("Content-Type: TEXT/HTML\r\n\r\n<p>\r\n");
-	ck_assert_ptr_null(m->text);
+	ck_assert_str_eq(m->text, "");
+	ck_assert(m->text_is_derived);
 	ck_assert_str_eq(m->html, "<p>\n");
 	ck_assert_str_eq(m->parts[0].content_type, "text/html");
 	ck_assert(!m->parts[0].is_attachment);

@@ -116,6 +116,11 @@ static void assert_sound(const char *raw, size_t len, const struct mime_message 
 	assert_clean("in_reply_to", m->in_reply_to);
 	assert_clean("text", m->text);
 	assert_clean("html", m->html);
+	assert_clean("reply_text", m->reply_text);
+	ck_assert((m->reply_text == NULL) == (m->text == NULL));
+	ck_assert(m->html == NULL || m->text != NULL);
+	if (m->text != NULL)
+		ck_assert_uint_le(strlen(m->reply_text), strlen(m->text));
 	for (size_t i = 0; i < m->references.count; i++)
 		assert_clean("reference", m->references.list[i]);
 	const struct mime_addresses *all[] = { &m->from, &m->sender, &m->to, &m->cc, &m->bcc,

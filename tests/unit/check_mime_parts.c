@@ -49,7 +49,7 @@ static const struct {
 		"Content-Type: multipart/related; boundary=b; start=\"<root@x>\"\r\n\r\n" PART(
 			"image/png", "i") "--b\r\nContent-ID: <root@x>\r\nContent-Type: "
 					  "text/html\r\n\r\nh\r\n--b--\r\n",
-		"1 image/png;2 text/html*", NULL, "h", "" },
+		"1 image/png;2 text/html*", "h\n", "h", "" },
 	{ "mixed inside alternative",
 		MULTI("alternative", PART("text/plain", "t") INNER("mixed", "c",
 					     PART_C("text/html", "h1") PART_C("image/png", "i")
@@ -59,7 +59,8 @@ static const struct {
 		MULTI("mixed", INNER("alternative", "c",
 				       PART_C("text/plain", "t") PART_C("text/html", "h"))
 				       PART("text/plain", "footer")),
-		"1.1 text/plain*;1.2 text/html*;2 text/plain*", "t\nfooter", "h", "" },
+		"1.1 text/plain*;1.2 text/html*;2 text/plain*", "t\nfooter",
+		"h\n<pre style=\"white-space: pre-wrap\">footer</pre>\n", "" },
 	{ "signed", MULTI("signed", PART("text/plain", "t") PART("application/pgp-signature", "s")),
 		"1 text/plain*;2 application/pgp-signature", "t", NULL, "" },
 	{ "an attached message",
@@ -107,13 +108,13 @@ static const struct {
 		"1 text/plain*", "t\n", NULL, "empty_multipart unclosed_multipart" },
 	{ "two content types: the last counts",
 		"Content-Type: text/plain\r\nContent-Type: text/html\r\n\r\nx", "1 text/html*",
-		NULL, "x", "repeated_header" },
+		"x\n", "x", "repeated_header" },
 	{ "no header", "just text\r\nand more: text\r\n", "1 text/plain*",
 		"just text\nand more: text\n", NULL, "no_header" },
 	{ "only a header", "Subject: x\r\n", "1 text/plain*", "", NULL, "" },
 	{ "a header that is cut off", "Subject: x\r\nFo", "1 text/plain*", "", NULL, "bad_header" },
 	{ "blank lines in front", "\r\n  \r\nContent-Type: text/html\r\n\r\nx", "1 text/html*",
-		NULL, "x", "leading_lines" },
+		"x\n", "x", "leading_lines" },
 	{ "an mbox line in front", "From a@b Fri Nov  7 10:20:00 2025\nA: b\n\nx", "1 text/plain*",
 		"x", NULL, "" },
 	{ "only blanks", " \r\n\r\n", "1 text/plain*", " \n\n", NULL, "no_header" },

@@ -170,6 +170,7 @@ static struct mime_part parts[] = {
 		.sha256 = { 0xab },
 		.raw_offset = 200,
 		.raw_length = 6666666666,
+		.inside = "tnef:12+5000000000",
 		.is_attachment = true,
 	},
 };
@@ -181,6 +182,10 @@ static const char addresses_json[] =
 	"{\"from\":[{\"name\":\"A\",\"address\":\"alice@example.org\"},"
 	"{\"name\":null,\"address\":\"second@example.org\"}],"
 	"\"sender\":[],\"to\":[],\"cc\":[],\"bcc\":[],\"reply_to\":[]}";
+
+static const char report_json[] =
+	"{\"type\":\"delivery-status\",\"recipients\":[{\"recipient\":\"a@example.org\","
+	"\"status\":\"5.1.1\",\"diagnostic\":\"\\\"{a,b}\\\" \\\\ \xf0\x9f\x93\xac\"}]}";
 
 /* Eight bytes that no other call in this run gives. */
 static void put_unique(uint8_t out[8])
@@ -215,6 +220,11 @@ static void sample_init(struct sample *s)
 		.from = { from, 2 },
 		.text = "line\r\n" AWKWARD "\r\n",
 		.html = "<p>" AWKWARD "</p>",
+		.text_is_derived = true,
+		.reply_text = AWKWARD,
+		.security = "signed",
+		.auto_submitted = "auto-replied",
+		.list_id = "list.example.org",
 		.parts = parts,
 		.part_count = sizeof(parts) / sizeof(parts[0]),
 	};
@@ -226,6 +236,9 @@ static void sample_init(struct sample *s)
 		.mime = &s->mime,
 		.headers_json = headers_json,
 		.addresses_json = addresses_json,
+		.report_json = report_json,
+		.mailbox_tag = AWKWARD,
+		.is_bounce = true,
 	};
 	put_unique(s->message.id.bytes + 8);
 	s->message.id.bytes[6] = 0x70;

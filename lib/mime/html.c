@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/* HTML as text: one pass over tags and words, with no tree and so no depth to fear. */
+#include "lib/mime/html.h"
+#include "lib/mime/internal.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+enum {
+	MAX_LISTS = 16,  /* inside one another; deeper ones look like the last */
+	MAX_QUOTES = 20, /* the same, so that no line begins with a thousand ">" */
+	MAX_LINK = 2048, /* a longer address is no help to a reader */
+	BULLETS = -1,    /* in place of a list's next number */
+};
+
+struct renderer {
+	struct html_reader in;
+	struct buf *out;
+	size_t start;                /* of our text in `out` */
+	bool at_start;               /* nothing stands in the line yet */
+	bool blank_line;             /* but a no-break space, which keeps the line from vanishing */
+	unsigned newlines, spaces;   /* due before the next visible character */
+	unsigned quotes, low_quotes; /* now; the fewest since the last visible character */
+	unsigned preformatted, list_count;
+	long lists[MAX_LISTS]; /* the next item's number, or BULLETS */
+	char marker[16];       /* of an item that has just begun */
+	struct slice link;     /* of the link that is open */
+	size_t link_start;
+	bool hides;                     /* display:none is obeyed */
+	char hidden[HTML_NAME_MAX + 1]; /* the hidden element that we are in, or "" */
+	unsigned hidden_depth;          /* elements of that name inside one another */
+};
+
+/* Output */
+
+static void put_quotes(struct renderer *r, unsigned quotes)
+{
+	for (unsigned i = 0; i < quotes && i < MAX_QUOTES; i++)
+		buf_putc(r->out, '>');
+}
+
+static void put_indent(struct renderer *r, unsigned lists)
+{
+	for (unsigned i = 0; i < lists && i < MAX_LISTS; i++)
+		buf_add(r->out, "  ", 2);
+}
+
+static void begin_line(struct renderer *r)
+{
+	put_quotes(r, r->quotes);
+	if (r->quotes > 0)
+		buf_putc(r->out, ' ');
+	if (r->marker[0] != '\0') {
+		put_indent(r, r->list_count > 0 ? r->list_count - 1 : 0);
+		buf_puts(r->out, r->marker);
+		r->marker[0] = '\0';
+	} else {
+		put_indent(r, r->list_count);
+	}
+	if (r->preformatted == 0)
+		r->spaces = 0;
+	r->at_start = false;
+}
+
+/* What is due before something visible. */
+static void prepare(struct renderer *r)
+{
+	if (r->out->len > r->start) {
+		for (unsigned i = 0; i < r->newlines; i++) {
+			if (i > 0)
+				put_quotes(r, r->low_quotes);
+			buf_putc(r->out, '\n');
+		}
+	}
+	r->newlines = 0;
+	r->low_quotes = r->quotes;
+	r->blank_line = false;
+	if (r->at_start)
+		begin_line(r);
+	for (; r->spaces > 0; r->spaces--)
+		buf_putc(r->out, ' ');
+}
+
+static void put(struct renderer *r, const char *s, size_t len)
+{
+	if (r->hidden[0] != '\0')
+		return;
+	prepare(r);
+	mime_add_some(r->out, s, len);
+}
+
+/* Ends the line; with two there is a blank one behind it. */
+static void break_line(struct renderer *r, unsigned newlines)
+{
+	if (r->blank_line && r->newlines < 2)
+		r->newlines++;
+	if (r->newlines < newlines)
+		r->newlines = newlines;
+	r->at_start = true;
+	r->blank_line = false;
+	r->spaces = 0;
+}
+
+static void hard_break(struct renderer *r)
+{
+	unsigned newlines = r->newlines + 1;
+
+	/* An empty line is shown, a second one is not worth the room. */
+	if (newlines > 2 && r->preformatted == 0)
+		newlines = 2;
+	r->blank_line = false;
+	break_line(r, newlines);
+}
+
+static void put_no_break_space(struct renderer *r)
+{
+	if (r->hidden[0] != '\0')
+		return;
+	if (r->at_start)
+		r->blank_line = true;
+	else
+		r->spaces++;
+}
+
+/* Takes no room on the screen, and is used to pad what mail programs show beside a subject. */
+static bool is_invisible(uint32_t c)
+{
+	return c == 0xad || c == 0x34f || c == 0x200b || c == 0xfeff || c == 0x2060;
+}
+
+static void put_char(struct renderer *r, uint32_t c)
+{
+	char s[4];
+	size_t n = 0;
+
+	if (c == 0xa0) {
+		put_no_break_space(r);
+		return;
+	}
+	/* The joiners matter within a word only. */
+	if (is_invisible(c) || ((c == 0x200c || c == 0x200d) && (r->at_start || r->spaces > 0)))
+		return;
+	if (c < 0x80) {
+		s[n++] = (char)c;
+	} else if (c < 0x800) {
+		s[n++] = (char)(0xc0 | c >> 6);
+	} else if (c < 0x10000) {
+		s[n++] = (char)(0xe0 | c >> 12);
+		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+	} else {
+		s[n++] = (char)(0xf0 | c >> 18);
+		s[n++] = (char)(0x80 | (c >> 12 & 0x3f));
+		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+	}
+	if (c >= 0x80)
+		s[n++] = (char)(0x80 | (c & 0x3f));
+	put(r, s, n);
+}
+
+static void put_blank(struct renderer *r, char c)
+{
+	if (r->preformatted == 0 || r->hidden[0] != '\0') {
+		if (!r->at_start && r->spaces == 0)
+			r->spaces = 1;
+	} else if (c == '\n') {
+		hard_break(r);
+	} else if (c == '\t') {
+		put(r, "\t", 1);
+	} else if (c == ' ') {
+		r->spaces++;
+	}
+}
+
+/* Text, up to a "<" or the end. */
+
+enum byte_kind { ORDINARY, BLANK, OPEN, REFERENCE, PERHAPS };
+
+static const uint8_t byte_kinds[256] = {
+	[' '] = BLANK,
+	['\t'] = BLANK,
+	['\n'] = BLANK,
+	['\r'] = BLANK,
+	['\f'] = BLANK,
+	['<'] = OPEN,
+	['&'] = REFERENCE,
+	/* what the invisible characters and the no-break space begin with in UTF-8 */
+	[0xc2] = PERHAPS,
+	[0xcd] = PERHAPS,
+	[0xe2] = PERHAPS,
+	[0xef] = PERHAPS,
+};
+
+/* A character of two or three bytes that put_char() might treat in a way of its own. */
+static size_t special_character(const char *s, size_t len, uint32_t *c_r)
+{
+	const unsigned char *u = (const unsigned char *)s;
+
+	if (len >= 2 && (u[0] == 0xc2 || u[0] == 0xcd) && (u[1] & 0xc0) == 0x80) {
+		*c_r = (uint32_t)(u[0] & 0x1f) << 6 | (u[1] & 0x3f);
+		return 2;
+	}
+	if (len >= 3 && u[0] >= 0xe2 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80) {
+		*c_r = (uint32_t)(u[0] & 0xf) << 12 | (uint32_t)(u[1] & 0x3f) << 6 | (u[2] & 0x3f);
+		return 3;
+	}
+	return 0;
+}
+
+/* Anything but ordinary bytes; returns how many it was. */
+static size_t put_special(struct renderer *r, struct slice s, bool in_attribute)
+{
+	uint32_t c = 0;
+	size_t n = 0;
+
+	switch (byte_kinds[(unsigned char)s.base[0]]) {
+	case BLANK:
+		put_blank(r, s.base[0]);
+		return 1;
+	case REFERENCE:
+		n = html_reference(s, in_attribute, &c);
+		break;
+	case PERHAPS:
+		n = special_character(s.base, s.len, &c);
+		break;
+	}
+	if (n == 0) {
+		put(r, s.base, 1);
+		return 1;
+	}
+	if (c == '\n' || c == '\t' || c == '\r' || c == ' ')
+		put_blank(r, (char)c);
+	else
+		put_char(r, c);
+	return n;
+}
+
+/* Words with single spaces between them, which can be copied as they stand. */
+static size_t ordinary_run(struct slice s)
+{
+	size_t n = 0;
+
+	for (;;) {
+		while (n < s.len && byte_kinds[(unsigned char)s.base[n]] == ORDINARY)
+			n++;
+		if (n == 0 || n + 1 >= s.len || s.base[n] != ' ' ||
+			byte_kinds[(unsigned char)s.base[n + 1]] != ORDINARY)
+			return n;
+		n++;
+	}
+}
+
+static void put_text(struct renderer *r, struct slice s, bool in_attribute)
+{
+	while (s.len > 0) {
+		size_t n = ordinary_run(s);
+		if (n > 0)
+			put(r, s.base, n);
+		else
+			n = put_special(r, s, in_attribute);
+		s.base += n;
+		s.len -= n;
+	}
+}
+
+/* Tags */
+
+static bool begins_with(struct slice s, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
+}
+
+/* What of an address its text would show, if that shows it. */
+static struct slice bare_link(struct slice link)
+{
+	static const char *const schemes[] = { "https://", "http://", "mailto:" };
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+		if (begins_with(link, schemes[i])) {
+			link.base += strlen(schemes[i]);
+			link.len -= strlen(schemes[i]);
+			break;
+		}
+	}
+	if (begins_with(link, "www.")) {
+		link.base += 4;
+		link.len -= 4;
+	}
+	if (link.len > 0 && link.base[link.len - 1] == '/')
+		link.len--;
+	return link;
+}
+
+static void end_link(struct renderer *r)
+{
+	struct slice link = slice_trim(r->link), bare = bare_link(link);
+	struct slice shown = { r->out->base, 0 };
+	unsigned newlines = r->newlines;
+	bool at_start = r->at_start;
+
+	r->link = (struct slice){ NULL, 0 };
+	if (bare.len == 0 || bare.len == link.len || link.len > MAX_LINK ||
+		r->out->len <= r->link_start)
+		return;
+	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
+	if (begins_with(link, "mailto:")) {
+		const char *query = memchr(bare.base, '?', bare.len);
+		link = bare = (struct slice){ bare.base,
+			query != NULL ? (size_t)(query - bare.base) : bare.len };
+	}
+	if (memmem(shown.base, shown.len, bare.base, bare.len) != NULL)
+		return;
+	/* On the line of its text, even when that has been left. */
+	r->newlines = 0;
+	r->at_start = false;
+	r->spaces = 1;
+	put(r, "<", 1);
+	put_text(r, link, true);
+	put(r, ">", 1);
+	r->newlines = newlines;
+	r->at_start = at_start;
+	if (at_start)
+		r->spaces = 0;
+}
+
+static void begin_link(struct renderer *r, const struct html_tag *tag)
+{
+	end_link(r);
+	if (tag->href.base == NULL)
+		return;
+	r->link = tag->href;
+	r->link_start = r->out->len;
+}
+
+static void begin_list(struct renderer *r, bool numbered)
+{
+	break_line(r, r->list_count == 0 ? 2 : 1);
+	if (r->list_count < MAX_LISTS)
+		r->lists[r->list_count++] = numbered ? 1 : BULLETS;
+}
+
+static void end_list(struct renderer *r)
+{
+	if (r->list_count > 0)
+		r->list_count--;
+	break_line(r, r->list_count == 0 ? 2 : 1);
+	r->marker[0] = '\0';
+}
+
+static void begin_item(struct renderer *r)
+{
+	long *number = r->list_count > 0 ? &r->lists[r->list_count - 1] : NULL;
+
+	break_line(r, 1);
+	if (number != NULL && *number != BULLETS)
+		snprintf(r->marker, sizeof(r->marker), "%ld. ", (*number)++ % 1000000);
+	else
+		snprintf(r->marker, sizeof(r->marker), "- ");
+}
+
+static void change_quotes(struct renderer *r, bool closing)
+{
+	break_line(r, closing ? 2 : 1);
+	if (!closing)
+		r->quotes++;
+	else if (r->quotes > 0)
+		r->quotes--;
+	if (r->quotes < r->low_quotes)
+		r->low_quotes = r->quotes;
+}
+
+static void change_preformatted(struct renderer *r, bool closing)
+{
+	break_line(r, 2);
+	if (!closing) {
+		r->preformatted++;
+		if (r->in.p < r->in.end && *r->in.p == '\n')
+			r->in.p++; /* the line end behind the tag does not count */
+	} else if (r->preformatted > 0) {
+		r->preformatted--;
+	}
+}
+
+static bool hides(const struct html_tag *tag)
+{
+	static const char *const containers[] = { "div", "span", "p", "table", "tr", "td" };
+	struct slice s = tag->style;
+	const char *at;
+
+	if (s.len == 0 || tag->closing || (at = memmem(s.base, s.len, "display", 7)) == NULL)
+		return false;
+	s = slice_trim((struct slice){ at + 7, s.len - (size_t)(at + 7 - s.base) });
+	if (s.len == 0 || s.base[0] != ':')
+		return false;
+	s = slice_trim((struct slice){ s.base + 1, s.len - 1 });
+	if (!begins_with(s, "none"))
+		return false;
+	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
+		if (strcmp(tag->name, containers[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void in_hidden(struct renderer *r, const struct html_tag *tag)
+{
+	if (strcmp(tag->name, r->hidden) == 0) {
+		if (!tag->closing)
+			r->hidden_depth++;
+		else if (--r->hidden_depth == 0)
+			r->hidden[0] = '\0';
+	}
+	if (!tag->closing && html_kind_of(tag->name) == HTML_NO_TEXT)
+		html_skip_to_close(&r->in, tag->name);
+}
+
+static void begin_cell(struct renderer *r)
+{
+	if (!r->at_start && r->spaces == 0)
+		r->spaces = 1;
+}
+
+static void handle_tag(struct renderer *r, const struct html_tag *tag)
+{
+	if (r->hidden[0] != '\0') {
+		in_hidden(r, tag);
+		return;
+	}
+	if (r->hides && hides(tag)) {
+		memcpy(r->hidden, tag->name, sizeof(r->hidden));
+		r->hidden_depth = 1;
+		return;
+	}
+	switch (html_kind_of(tag->name)) {
+	case HTML_INLINE:
+		break;
+	case HTML_LINE:
+		break_line(r, 1);
+		break;
+	case HTML_PARAGRAPH:
+		break_line(r, 2);
+		break;
+	case HTML_QUOTE:
+		change_quotes(r, tag->closing);
+		break;
+	case HTML_LIST:
+	case HTML_NUMBERED:
+		if (tag->closing)
+			end_list(r);
+		else
+			begin_list(r, html_kind_of(tag->name) == HTML_NUMBERED);
+		break;
+	case HTML_ITEM:
+		if (tag->closing)
+			break_line(r, 1);
+		else
+			begin_item(r);
+		break;
+	case HTML_CELL:
+		begin_cell(r);
+		break;
+	case HTML_BREAK:
+		hard_break(r);
+		break;
+	case HTML_RULE:
+		break_line(r, 1);
+		put(r, "----------------------------------------", 40);
+		break_line(r, 1);
+		break;
+	case HTML_LINK:
+		if (tag->closing)
+			end_link(r);
+		else
+			begin_link(r, tag);
+		break;
+	case HTML_IMAGE:
+		put_text(r, tag->alt, true);
+		break;
+	case HTML_PREFORMATTED:
+		change_preformatted(r, tag->closing);
+		break;
+	case HTML_NO_TEXT:
+		if (!tag->closing)
+			html_skip_to_close(&r->in, tag->name);
+		break;
+	}
+}
+
+/* False when a hidden element was never closed, and hid all that followed. */
+static bool render(struct slice html, bool obeys_hiding, struct buf *out)
+{
+	struct renderer r = {
+		.in = { .p = html.base, .end = html.base + html.len },
+		.out = out,
+		.start = out->len,
+		.at_start = true,
+		.hides = obeys_hiding,
+	};
+	struct html_tag tag;
+
+	while (r.in.p < r.in.end && !out->truncated) {
+		const char *p = r.in.p, *open = memchr(p, '<', (size_t)(r.in.end - p));
+		if (open == NULL)
+			open = r.in.end;
+		put_text(&r, (struct slice){ p, (size_t)(open - p) }, false);
+		r.in.p = open;
+		if (open == r.in.end)
+			break;
+		if (html_read_tag(&r.in, &tag)) {
+			handle_tag(&r, &tag);
+		} else if (r.in.p == open) {
+			put(&r, "<", 1);
+			r.in.p++;
+		}
+	}
+	end_link(&r);
+	if (out->len > r.start)
+		buf_putc(out, '\n');
+	return r.hidden[0] == '\0';
+}
+
+void mime_html_to_text(struct slice html, struct buf *out)
+{
+	size_t start = out->len;
+
+	if (render(html, true, out) || out->truncated)
+		return;
+	out->len = start;
+	render(html, false, out);
+}
+
+void mime_text_to_html(struct slice text, struct buf *out)
+{
+	buf_puts(out, "<pre style=\"white-space: pre-wrap\">");
+	for (size_t i = 0; i < text.len && !out->truncated; i++) {
+		switch (text.base[i]) {
+		case '&':
+			buf_puts(out, "&amp;");
+			break;
+		case '<':
+			buf_puts(out, "&lt;");
+			break;
+		case '>':
+			buf_puts(out, "&gt;");
+			break;
+		default:
+			buf_putc(out, text.base[i]);
+		}
+	}
+	buf_puts(out, "</pre>\n");
+}
