@@ -215,6 +215,7 @@ enum {
 	PART_ENCODING,
 	PART_FILENAME,
 	PART_CHARSET,
+	PART_INSIDE,
 	PART_SIZE,
 	PART_SHA256,
 	PART_RAW_OFFSET,
@@ -249,6 +250,7 @@ static unsigned part_succeed(struct pg_work **works, unsigned count, const PGres
 		.encoding = column(result, PART_ENCODING),
 		.filename = column(result, PART_FILENAME),
 		.charset = column(result, PART_CHARSET),
+		.inside = column(result, PART_INSIDE),
 		.size = strtoull(column(result, PART_SIZE), NULL, 10),
 		.raw_offset = strtoull(column(result, PART_RAW_OFFSET), NULL, 10),
 		.raw_length = strtoull(column(result, PART_RAW_LENGTH), NULL, 10),
@@ -262,7 +264,7 @@ static unsigned part_succeed(struct pg_work **works, unsigned count, const PGres
 const struct pg_work_kind pg_part = {
 	.number = PG_KIND_PART,
 	.name = "part",
-	.sql = "SELECT content_type, encoding, filename, charset, part.size,"
+	.sql = "SELECT content_type, encoding, filename, charset, inside, part.size,"
 	       " encode(part.sha256, 'hex'), raw_offset, raw_length"
 	       " FROM message_parts part JOIN messages USING (id)"
 	       " WHERE tenant = $1 AND id = $2 AND n = $3",

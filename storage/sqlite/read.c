@@ -34,7 +34,7 @@ const char *const sqlite_read_statements[] = {
 	[FIND_RAW] = "select raw from message_raw where id = ?1"
 		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
 	[FIND_PART] = "select content_type, encoding, filename, charset, size, sha256, raw_offset,"
-		      " raw_length from message_parts where id = ?1 and n = ?3"
+		      " raw_length, inside from message_parts where id = ?1 and n = ?3"
 		      " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
 	[FIND_ROW] = "select rowid from message_raw where id = ?1"
 		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
@@ -113,6 +113,7 @@ static const struct storage_part_record *part(sqlite3_stmt *stmt, struct arena *
 		memcpy(p->sha256, sqlite3_column_blob(stmt, 5), SHA256_BYTES);
 	p->raw_offset = (uint64_t)sqlite3_column_int64(stmt, 6);
 	p->raw_length = (uint64_t)sqlite3_column_int64(stmt, 7);
+	p->inside = text(stmt, arena, 8);
 	return p;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A part's content, decoded on demand: every header, every byte, and what happens on the way."""
 import base64
+import binascii
 import concurrent.futures
 import hashlib
 import http.client
@@ -11,6 +12,7 @@ import re
 import signal
 import socket
 import sqlite3
+import struct
 import threading
 
 import pytest
@@ -257,6 +259,57 @@ def test_it_is_counted_by_its_pattern(server):
     assert value(server, "storage_operations_total", backend=backend, operation="part", status="not_found") == 1
     assert value(server, "storage_operations_total", backend=backend, operation="range", status="ok") == 2
     assert {e["route"] for e in server.events("request") if "parts" in e["route"]} == {"/api/emails/{id}/parts/{n}"}
+
+
+# ---- files within a part ----
+
+
+def uuencoded(name, content):
+    lines = b"".join(binascii.b2a_uu(content[i:i + 45]).replace(b"\n", b"\r\n") for i in range(0, len(content), 45))
+    return b"begin 644 %s\r\n%s`\r\nend\r\n" % (name, lines)
+
+
+def yencoded(name, content):
+    lines = []
+    for i in range(0, len(content), 128):
+        line = b"".join(b"=%c" % ((c + 64) % 256) if c in b"\0\r\n=." else b"%c" % c
+                        for c in ((c + 42) % 256 for c in content[i:i + 128]))
+        lines.append(line + b"\r\n")
+    size = len(content)
+    return b"=ybegin line=128 size=%d name=%s\r\n%s=yend size=%d\r\n" % (size, name, b"".join(lines), size)
+
+
+def winmail(files):
+    """MS-OXTNEF: for each file its rendering data, its title, its bytes."""
+    def attribute(number, data):
+        return struct.pack("<BII", 2, number, len(data)) + data + struct.pack("<H", sum(data) & 0xffff)
+    return struct.pack("<IH", 0x223E9F78, 1) + b"".join(
+        attribute(0x00069002, bytes(14)) + attribute(0x00018010, name + b"\0") + attribute(0x0006800F, content)
+        for name, content in files)
+
+
+def test_files_within_a_part_are_read(server):
+    chance = random.Random(1)
+    files = {name: chance.randbytes(size) for name, size in (
+        ("one.bin", 700_000), ("two.bin", 3), ("three.bin", 400_000), ("four.bin", 1_500_000), ("five.bin", 1))}
+    one, two, three, four, five = ((name.encode(), content) for name, content in files.items())
+    at = put(server, mail_of(
+        attachment(b"See:\r\n" + uuencoded(*one) + b"and\r\n" + uuencoded(*two) + b"Bye\r\n",
+                   "Content-Type: text/plain"),
+        attachment(yencoded(*three), "Content-Type: text/plain; charset=iso-8859-1", "binary"),
+        attachment(winmail([four, five]), "Content-Type: application/ms-tnef; name=winmail.dat")))
+    inner = [part for part in server.get(at).json()["parts"] if part["filename"] in files]
+    assert {part["filename"]: part.get("inside", "").partition(":")[0] for part in inner} == {
+        "one.bin": "uu", "two.bin": "uu", "three.bin": "", "four.bin": "tnef", "five.bin": "tnef"}
+    for part in inner:
+        path, content = f"{at}/parts/{part['n']}", files[part["filename"]]
+        answer = server.get(path)
+        assert answer.status_code == 200 and answer.content == content, part
+        assert answer.headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()}"'
+        for first in (0, len(content) // 2, len(content) - 1):
+            last = min(first + 50_000, len(content) - 1)
+            answer = server.get(path, headers={"Range": f"bytes={first}-{last}"})
+            assert answer.status_code == 206 and answer.content == content[first:last + 1], part
 
 
 # ---- every part of real mail ----

@@ -505,6 +505,7 @@ static void on_part(
 	assert_same_text(is->encoding, should->encoding);
 	assert_same_text(is->filename, should->filename);
 	assert_same_text(is->charset, should->charset);
+	assert_same_text(is->inside, should->inside);
 	ck_assert_uint_eq(is->size, should->size);
 	ck_assert_mem_eq(is->sha256, should->sha256, SHA256_BYTES);
 	ck_assert_uint_eq(is->raw_offset, should->raw_offset);

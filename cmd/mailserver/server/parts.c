@@ -291,7 +291,7 @@ static void note_part(struct transfer *t, const struct storage_part_record *part
 	t->size = t->length = part->size;
 	t->raw_at = part->raw_offset;
 	t->raw_left = part->raw_length;
-	mime_content_begin(&t->content, part->encoding, NULL);
+	mime_content_begin(&t->content, part->encoding, part->inside);
 }
 
 static void respond_not_modified(struct transfer *t)
