@@ -14,8 +14,8 @@ BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev li
 	curl sqlite3
 TEST_DEPS  := check libytnef0-dev json-schema-test-suite clang-format cppcheck \
 	postgresql-15 redis-server prometheus openssl haproxy pgbouncer ruby-actionmailbox \
-	python3-pytest python3-requests python3-psycopg2 python3-yaml swaks libnss-wrapper libdb5.3 libicu72 libnsl2 libsasl2-2 \
-	libgnutls-dane0 libidn12 libpcre2-8-0
+	python3-pytest python3-requests python3-psycopg2 python3-yaml swaks libnss-wrapper \
+	libdb5.3 libicu72 libnsl2 libsasl2-2 libgnutls-dane0 libidn12 libpcre2-8-0
 # Of which a machine can have but one installed, and need not have any: run from where they lie.
 MTAS       := postfix exim4-daemon-light
 FUZZ_DEPS  := clang libclang-rt-14-dev

@@ -11,10 +11,10 @@
 static const char *const methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "other" };
 
 /* Every status that the server answers with, and how it is shown. */
-static const int status_codes[] = { 200, 204, 400, 401, 403, 404, 405, 413, 415, 417, 429, 500, 503,
-	507 };
-static const char *const status_texts[] = { "200", "204", "400", "401", "403", "404", "405", "413",
-	"415", "417", "429", "500", "503", "507", "other" };
+static const int status_codes[] = { 200, 204, 206, 304, 400, 401, 403, 404, 405, 413, 415, 416, 417,
+	429, 500, 503, 507 };
+static const char *const status_texts[] = { "200", "204", "206", "304", "400", "401", "403", "404",
+	"405", "413", "415", "416", "417", "429", "500", "503", "507", "other" };
 _Static_assert(COUNT_OF(status_texts) == COUNT_OF(status_codes) + 1, "a status without its text");
 
 static const char *const outcomes[] = { "success", "duplicate", "rejected", "error" };

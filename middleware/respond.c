@@ -19,6 +19,7 @@ static const struct error_kind {
 	{ 405, "Method Not Allowed", "BAD_REQUEST", true, "4.3.5" },
 	{ 413, "Request Entity Too Large", "BAD_REQUEST", false, "5.3.4" },
 	{ 415, "Unsupported Media Type", "BAD_REQUEST", true, "4.3.5" },
+	{ 416, "Range Not Satisfiable", "BAD_REQUEST", true, "4.3.5" },
 	{ 417, "Expectation Failed", "BAD_REQUEST", true, "4.3.5" },
 	{ 429, "Too Many Requests", "RATE_LIMIT_ERROR", true, "4.7.1" },
 	{ 500, "Internal Server Error", "INTERNAL_ERROR", true, "4.3.0" },
@@ -51,15 +52,20 @@ void respond_header(struct request *r, const char *name, const char *value)
 		&req->pool, &req->res.headers, name, strlen(name), 1, copy.base, copy.len, 1);
 }
 
+void respond_head(struct request *r, int status, const char *reason, size_t content_length)
+{
+	r->answered = true;
+	r->h2o->res.status = status;
+	r->h2o->res.reason = reason;
+	r->h2o->res.content_length = content_length;
+}
+
 static void send_body(struct request *r, int status, const char *reason, const char *content_type,
 	struct slice body)
 {
 	h2o_req_t *req = r->h2o;
 
-	r->answered = true;
-	req->res.status = status;
-	req->res.reason = reason;
-	req->res.content_length = body.len;
+	respond_head(r, status, reason, body.len);
 	h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, content_type,
 		strlen(content_type));
 	h2o_send_inline(req, body.base, body.len);
@@ -77,13 +83,9 @@ void respond_bytes(struct request *r, const char *content_type, struct slice byt
 
 void respond_empty(struct request *r)
 {
-	h2o_req_t *req = r->h2o;
-
-	r->answered = true;
-	req->res.status = 204;
-	req->res.reason = "No Content";
 	/* Without a Content-Length (RFC 9110, 8.6), which 204 needs none of to keep the connection. */
-	h2o_send_inline(req, "", 0);
+	respond_head(r, 204, "No Content", SIZE_MAX);
+	h2o_send_inline(r->h2o, "", 0);
 }
 
 static void add_error(struct buf *body, const struct request *r, const struct error_kind *kind,

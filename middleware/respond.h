@@ -18,6 +18,10 @@ void respond_empty(struct request *r);
 /* Borrows nothing: bytes are copied. `content_type` must live as long as the program. */
 void respond_bytes(struct request *r, const char *content_type, struct slice bytes);
 
+/* Only the status and the length (SIZE_MAX: none is said) of an answer whose body the caller sends
+ * through h2o. */
+void respond_head(struct request *r, int status, const char *reason, size_t content_length);
+
 /* `message` is one sentence for people; `details` JSON text or NULL. 503 and 429 carry Retry-After:
  * `retry_after_s`, at least 1. For 401, 405 and the rest see the functions below. */
 void respond_error(struct request *r, int status, const char *message, const char *details);

@@ -80,6 +80,44 @@ enum storage_result storage_fates(const struct storage_settings *set, const stru
 			      : STORAGE_UNAVAILABLE;
 }
 
+enum storage_result storage_reparse(
+	const struct storage_settings *set, const struct storage_reparse *want, char **error_r)
+{
+	const struct storage_driver *driver = driver_for(set->url, error_r);
+
+	return driver != NULL ? driver->reparse(set, want, error_r) : STORAGE_UNAVAILABLE;
+}
+
+void storage_message_derive(struct storage_message *m, struct arena *arena)
+{
+	const struct envelope *env = m->envelope;
+
+	m->headers_json = mime_headers_json(m->mime);
+	m->addresses_json = mime_addresses_json(m->mime);
+	m->report_json = mime_report_json(m->mime);
+	m->is_bounce = mime_is_bounce(m->mime, env->sender[0] == '\0');
+	m->mailbox_tag = NULL;
+	for (size_t i = 0; m->mailbox_tag == NULL && i < env->recipient_count; i++)
+		m->mailbox_tag = envelope_mailbox_tag(arena, env->recipients[i]);
+}
+
+const char *storage_reply_text(const struct mime_message *m)
+{
+	if (m->reply_text == NULL || m->text == NULL)
+		return m->reply_text;
+	return slice_eq(slice_str(m->reply_text), slice_trim(slice_str(m->text))) ? NULL
+										  : m->reply_text;
+}
+
+struct slice storage_reply_text_of(
+	const char *reply_text, const char *text, unsigned parser_version)
+{
+	if (reply_text != NULL)
+		return slice_str(reply_text);
+	return parser_version > 0 && text != NULL ? slice_trim(slice_str(text))
+						  : (struct slice){ NULL, 0 };
+}
+
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 	char **error_r)
 {
@@ -128,6 +166,17 @@ void storage_get(struct storage *st, struct storage_get *op)
 void storage_raw(struct storage *st, struct storage_raw *op)
 {
 	st->driver->raw(st, op);
+}
+
+void storage_part(struct storage *st, struct storage_part *op)
+{
+	st->driver->part(st, op);
+}
+
+void storage_range(struct storage *st, struct storage_range *op)
+{
+	assert(op->length <= STORAGE_MAX_RANGE);
+	st->driver->range(st, op);
 }
 
 void storage_ping(struct storage *st, struct storage_ping *op)

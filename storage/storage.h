@@ -137,6 +137,50 @@ enum storage_fate {
 enum storage_result storage_fates(const struct storage_settings *set, const struct uuid *ids,
 	size_t count, enum storage_fate *fates_r, char **error_r);
 
+/* One message that is to be derived anew. */
+enum storage_anew {
+	STORAGE_ANEW_LEFT,    /* the caller gave nothing new */
+	STORAGE_ANEW_SAME,    /* what is kept says the same already */
+	STORAGE_ANEW_CHANGED, /* or, when nothing was to be written, would be */
+	STORAGE_ANEW_BARE,    /* the same, but the database refuses what was derived (see below) */
+	STORAGE_ANEW_REFUSED, /* even without it; the row stays as it was */
+	STORAGE_ANEW_GONE,    /* deleted meanwhile */
+};
+struct storage_kept {
+	struct uuid id;
+	struct envelope envelope; /* its sender and recipients alone */
+	const char *parse_status;
+	unsigned parser_version;
+	struct slice raw;
+	/* The caller's answer, or NULL. Of it count mime and what storage_message_derive() fills. */
+	const struct storage_message *anew;
+	enum storage_anew outcome;
+};
+
+struct storage_reparse {
+	int64_t from_us, before_us; /* taken in from one moment on, and before another */
+	unsigned statuses;          /* 1 << enum mime_status of those that are wanted; 0: all */
+	bool older_parser;          /* only what a parser before this one has derived */
+	bool only_look;             /* nothing is written */
+	const atomic_bool *stop;    /* or NULL; once it is true, it ends early, with OK */
+	void *data;                 /* goes into the calls: */
+	/* For each batch of messages, in the order of their ids and bounded in bytes: sets `anew`. False
+	 * ends it, with OK. What is in a batch is the store's until `settled` returns. */
+	bool (*derive)(void *data, struct storage_kept *batch, size_t count);
+	/* Then, when all of it is committed: the outcomes. */
+	void (*settled)(void *data, const struct storage_kept *batch, size_t count);
+	/* Rows were looked at, whether they were wanted or not. */
+	void (*looked)(void *data, size_t rows);
+};
+
+/* Derives anew what is kept, of all tenants, and waits for it, on a connection of its own. Any store may
+ * be open beside it: it holds up nobody for longer than a small batch takes to be written. Nothing but
+ * derived columns and message_parts is ever written. It may be ended at any moment and run again.
+ *
+ * STORAGE_OK; or STORAGE_UNAVAILABLE, and `*error_r` (free() it) says why the rest was not looked at. */
+enum storage_result storage_reparse(
+	const struct storage_settings *set, const struct storage_reparse *want, char **error_r);
+
 /* Opens at once, without waiting for a connection: until there is one, operations are UNAVAILABLE.
  * -1 with `*error_r` (free() it) for an url that no driver understands or settings that cannot work. */
 int storage_open(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
@@ -164,8 +208,16 @@ struct storage_message {
 	uint8_t sha256[SHA256_BYTES]; /* of raw */
 	uint8_t key[SHA256_BYTES];    /* envelope_digest(): unique within the tenant */
 	const struct mime_message *mime;
+	/* storage_message_derive() fills these five. */
 	const char *headers_json, *addresses_json; /* mime_headers_json(), mime_addresses_json() */
+	const char *report_json;                   /* mime_report_json(); or NULL */
+	const char *mailbox_tag; /* of the first recipient that has one; or NULL */
+	bool is_bounce;          /* mime_is_bounce() */
 };
+
+/* What stands in a message's row beside `mime` itself; from `mime` and `envelope`, which are set. It
+ * lives as long as the two and the arena. */
+void storage_message_derive(struct storage_message *m, struct arena *arena);
 
 /* A message is kept bare when the database takes it, but not what was derived from it: then that is
  * empty, its parse status is "failed", and this stands behind its own defects. */
@@ -197,6 +249,10 @@ struct storage_record {
 	const char *addresses_json, *headers_json, *text, *html;
 	const char *parts_json; /* the API's array; sha256 in hex */
 	const char *parse_status, *defects_json;
+	bool text_is_derived, is_bounce;
+	struct slice reply_text; /* its base is NULL where there is none */
+	const char *security, *auto_submitted, *list_id, *report_json, *mailbox_tag;
+	unsigned parser_version; /* MIME_PARSER_VERSION of then; 0: before there was one */
 };
 
 struct storage_get {
@@ -219,6 +275,42 @@ struct storage_raw {
 	void *driver[4];
 };
 void storage_raw(struct storage *st, struct storage_raw *op);
+
+/* One part of a message, and where its content lies: as in struct mime_part. */
+struct storage_part_record {
+	const char *content_type, *encoding;
+	const char *filename, *charset, *inside; /* each may be NULL */
+	uint64_t size;                  /* this and sha256: of the decoded bytes */
+	uint8_t sha256[SHA256_BYTES];
+	uint64_t raw_offset, raw_length;
+};
+
+struct storage_part {
+	const char *tenant;
+	struct uuid id;
+	unsigned n; /* 1, 2, 3 … */
+	/* OK with a part; NOT_FOUND or UNAVAILABLE with NULL. */
+	void (*done)(struct storage_part *op, enum storage_result result,
+		const struct storage_part_record *part);
+	void *data;
+	void *driver[4];
+};
+void storage_part(struct storage *st, struct storage_part *op);
+
+/* A stretch of a message's bytes: no more of them are read, or held in memory. */
+struct storage_range {
+	const char *tenant;
+	struct uuid id;
+	uint64_t offset;
+	uint32_t length; /* STORAGE_MAX_RANGE at most */
+	/* OK with the bytes, fewer than `length` where the message ends before; NOT_FOUND or
+	 * UNAVAILABLE with none. */
+	void (*done)(struct storage_range *op, enum storage_result result, struct slice bytes);
+	void *data;
+	void *driver[4];
+};
+enum { STORAGE_MAX_RANGE = 1 << 20 };
+void storage_range(struct storage *st, struct storage_range *op);
 
 /* Can it write? OK, UNAVAILABLE or FULL. */
 struct storage_ping {

@@ -21,12 +21,16 @@ struct storage_driver {
 		const struct storage_receipts *want, char **error_r);
 	enum storage_result (*fates)(const struct storage_settings *set, const struct uuid *ids,
 		size_t count, enum storage_fate *fates_r, char **error_r);
+	enum storage_result (*reparse)(const struct storage_settings *set,
+		const struct storage_reparse *want, char **error_r);
 	int (*open)(const struct storage_settings *set, struct loop *loop, struct storage **st_r,
 		char **error_r);
 	void (*close)(struct storage *st);
 	void (*put)(struct storage *st, struct storage_put *op); /* `bare` is false */
 	void (*get)(struct storage *st, struct storage_get *op);
 	void (*raw)(struct storage *st, struct storage_raw *op);
+	void (*part)(struct storage *st, struct storage_part *op);
+	void (*range)(struct storage *st, struct storage_range *op);
 	void (*ping)(struct storage *st, struct storage_ping *op);
 	void (*stats)(const struct storage *st, struct storage_stats *stats_r);
 };
@@ -34,6 +38,22 @@ struct storage_driver {
 struct storage {
 	const struct storage_driver *driver;
 };
+
+/* What is kept as reply_text: NULL where it is all of the text but for white space around it, which would
+ * be kept twice. And what it was, of a row that has these. */
+const char *storage_reply_text(const struct mime_message *m);
+struct slice storage_reply_text_of(
+	const char *reply_text, const char *text, unsigned parser_version);
+
+/* storage_reparse(): how much is in a batch, the bytes being raw ones; one message always fits. */
+enum { STORAGE_REPARSE_MESSAGES = 32, STORAGE_REPARSE_BYTES = 4 << 20 };
+/* Whether that status is wanted, one of enum mime_status. */
+bool storage_reparse_wants(const struct storage_reparse *want, unsigned status);
+/* Every id that is wanted is greater than the one and less than the other, as text too. */
+void storage_reparse_bounds(const struct storage_reparse *want, char after_r[UUID_TEXT + 1],
+	char before_r[UUID_TEXT + 1]);
+/* An envelope's recipients from a JSON array of strings. */
+void storage_read_recipients(struct arena *arena, const char *json, struct envelope *env);
 
 /* One numbered SQL file, compiled into the binary. The table ends with number 0. */
 struct storage_migration {

@@ -11,6 +11,7 @@ int cmd_validate(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_purge(int argc, char **argv);
 int cmd_reconcile(int argc, char **argv);
+int cmd_reparse(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 

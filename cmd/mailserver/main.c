@@ -16,6 +16,7 @@ static const struct command {
 	{ "migrate", cmd_migrate, "bring the database's schema up to date" },
 	{ "purge", cmd_purge, "delete the mail that is older than the configuration keeps it" },
 	{ "reconcile", cmd_reconcile, "compare an MTA's log with the database, for lost mail" },
+	{ "reparse", cmd_reparse, "derive anew, with this parser, what the database says of mail" },
 	{ "token", cmd_token, "make a fresh token, and its digest for the configuration" },
 	{ "config", cmd_config, "`config show`: the configuration in force, secrets hidden" },
 };

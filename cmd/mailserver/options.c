@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "cmd/mailserver/options.h"
 #include "cmd/mailserver/command.h"
+#include "lib/ids.h"
+#include "lib/maillog.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -54,4 +56,13 @@ struct config_result *options_load(const struct config_request *request, const c
 		return NULL;
 	}
 	return result;
+}
+
+bool options_parse_moment(const char *text, int64_t *us_r)
+{
+	struct maillog_stamp stamp;
+	struct maillog_clock clock;
+
+	maillog_clock_init(&clock, now_us());
+	return maillog_parse_moment(slice_str(text), &stamp) && maillog_when(&clock, &stamp, us_r);
 }

@@ -21,4 +21,7 @@ bool options_parse(int argc, char **argv, const char *usage, const struct option
  * valid; else the caller's to free. */
 struct config_result *options_load(const struct config_request *request, const char *command);
 
+/* A moment as people and mail logs write it, in local time where it has no offset. */
+bool options_parse_moment(const char *text, int64_t *us_r);
+
 #endif

@@ -390,15 +390,6 @@ static int reconcile(const struct wish *wish, const struct config *config)
 
 /* --- what is wanted --- */
 
-static bool parse_moment(const char *text, int64_t *us_r)
-{
-	struct maillog_stamp stamp;
-	struct maillog_clock clock;
-
-	maillog_clock_init(&clock, now_us());
-	return maillog_parse_moment(slice_str(text), &stamp) && maillog_when(&clock, &stamp, us_r);
-}
-
 static bool parse_seconds(const char *text, int64_t *us_r)
 {
 	char *end;
@@ -428,9 +419,9 @@ static bool take_option(struct wish *wish, int option, const char *value)
 		wish->tenant = value;
 		return true;
 	case 's':
-		return parse_moment(value, &wish->since_us);
+		return options_parse_moment(value, &wish->since_us);
 	case 'u':
-		return parse_moment(value, &wish->until_us);
+		return options_parse_moment(value, &wish->until_us);
 	case 't':
 		return parse_seconds(value, &wish->tolerance_us);
 	case 'j':

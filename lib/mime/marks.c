@@ -101,7 +101,7 @@ static bool subject_has(const struct mime_message *m, const char *const *words, 
 
 /* A bounce that is no report (qmail, Exim, old Exchange): Exim says so in a field; else it comes
  * from the mailer, or from a postmaster or the null sender with a subject that says it. */
-static bool looks_like_bounce(const struct mime_message *m)
+static bool looks_like_bounce(const struct mime_message *m, bool from_null_sender)
 {
 	static const char *const late[] = { "delay", "warning" };
 	static const char *const failed[] = { "undeliver", "not be delivered", "returned mail",
@@ -113,11 +113,12 @@ static bool looks_like_bounce(const struct mime_message *m)
 	if (subject_has(m, late, 2))
 		return false;
 	return is_from(m, "mailer-daemon") ||
-	       ((is_from(m, "postmaster") || field_is(m, "Return-Path", "<>")) &&
+	       ((from_null_sender || is_from(m, "postmaster") ||
+			field_is(m, "Return-Path", "<>")) &&
 		       subject_has(m, failed, sizeof(failed) / sizeof(failed[0])));
 }
 
-static bool is_bounce(const struct mime_message *m)
+bool mime_is_bounce(const struct mime_message *m, bool from_null_sender)
 {
 	const struct mime_report *report = &m->report;
 
@@ -128,12 +129,12 @@ static bool is_bounce(const struct mime_message *m)
 		if (action != NULL && strncmp(action, "fail", 4) == 0)
 			return true;
 	}
-	return report->recipient_count == 0 && looks_like_bounce(m);
+	return report->recipient_count == 0 && looks_like_bounce(m, from_null_sender);
 }
 
 void mime_marks_fill(struct mime_work *w)
 {
 	w->m->auto_submitted = auto_submitted(w);
 	w->m->list_id = list_id(w);
-	w->m->is_bounce = is_bounce(w->m);
+	w->m->is_bounce = mime_is_bounce(w->m, false);
 }

@@ -19,6 +19,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Which parser this is; stored with every message, so that older results can be told and derived anew
+ * (`mailserver reparse --older-parser`). One more whenever some message comes out differently than it
+ * did in a release. 0 stands for all that came before there was a number. */
+enum { MIME_PARSER_VERSION = 1 };
+
 /* Over header_bytes, header_fields, parts or depth the message is not parsed: MIME_FAILED. Over the
  * others the surplus is cut, and that is a defect. */
 struct mime_limits {
@@ -123,7 +128,7 @@ struct mime_message {
 
 	const char *auto_submitted; /* "auto-replied", "auto-generated", …; NULL: by a person */
 	const char *list_id;        /* RFC 2919, lower case, without angle brackets; or NULL */
-	bool is_bounce; /* says that mail was not delivered. The envelope's sender is not known here */
+	bool is_bounce; /* says that mail was not delivered; see mime_is_bounce() */
 	struct mime_report report;
 };
 
@@ -137,6 +142,10 @@ struct mime_message *mime_parse(const char *raw, size_t len, const struct mime_l
 struct mime_message *mime_unparsed(const char *defect);
 
 void mime_message_free(struct mime_message **m); /* accepts a pointer to NULL */
+
+/* `is_bounce`, or the same of a message whose envelope says what its fields do not: that it came from
+ * the null sender. Replies of machines come from there too, so that alone does not make it one. */
+bool mime_is_bounce(const struct mime_message *m, bool from_null_sender);
 
 /* JSON text from the message's arena, in the shape of the REST API: `[{"name":…,"value":…},…]`,
  * and `{"from":[{"name":…,"address":…},…],"sender":…,"to":…,"cc":…,"bcc":…,"reply_to":…}`. */

@@ -56,14 +56,22 @@ void pg_params_uuid(struct pg_params *p, const struct uuid *id)
 	add(p, id->bytes, sizeof(id->bytes), 1);
 }
 
-/* --- rows --- */
-
 static void put_int4(struct buf *out, uint32_t v)
 {
 	uint32_t big = htobe32(v);
 
 	buf_add(out, &big, sizeof(big));
 }
+
+void pg_params_int4(struct pg_params *p, uint32_t v)
+{
+	struct buf *bytes = &p->bytes[p->count];
+
+	put_int4(bytes, v);
+	add(p, bytes->base, bytes->len, 1);
+}
+
+/* --- rows --- */
 
 static Oid element_of(Oid array_type)
 {

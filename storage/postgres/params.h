@@ -35,7 +35,7 @@ enum {
 	PG_JSONB_ARRAY = 3807,
 };
 
-enum { PG_MAX_PARAMS = 48 };
+enum { PG_MAX_PARAMS = 56 };
 
 struct pg_params {
 	struct buf bytes[PG_MAX_PARAMS]; /* what had to be built */
@@ -54,6 +54,8 @@ void pg_params_deinit(struct pg_params *p);
 /* Borrowed. */
 void pg_params_text(struct pg_params *p, const char *s);
 void pg_params_uuid(struct pg_params *p, const struct uuid *id);
+/* Not borrowed. */
+void pg_params_int4(struct pg_params *p, uint32_t v);
 
 /* `row_count` rows, whose columns are arrays of these types. */
 void pg_rows_begin(

@@ -12,6 +12,7 @@
 #include "storage/postgres/migrate.h"
 #include "storage/postgres/purge.h"
 #include "storage/postgres/receipts.h"
+#include "storage/postgres/reparse.h"
 #include "storage/postgres/trouble.h"
 #include "storage/storage_driver.h"
 
@@ -452,6 +453,24 @@ static void postgres_raw(struct storage *st, struct storage_raw *op)
 	enqueue(s, queue_for_read(s), work);
 }
 
+static void postgres_part(struct storage *st, struct storage_part *op)
+{
+	struct pg_store *s = (struct pg_store *)st;
+	struct pg_work *work = pg_work_new(&pg_part);
+
+	work->part = op;
+	enqueue(s, queue_for_read(s), work);
+}
+
+static void postgres_range(struct storage *st, struct storage_range *op)
+{
+	struct pg_store *s = (struct pg_store *)st;
+	struct pg_work *work = pg_work_new(&pg_range);
+
+	work->range = op;
+	enqueue(s, queue_for_read(s), work);
+}
+
 /* Without a link the answer is known, unless the first one is still being made. */
 static void postgres_ping(struct storage *st, struct storage_ping *op)
 {
@@ -485,11 +504,14 @@ const struct storage_driver storage_postgres = {
 	.purge = pg_purge,
 	.list_receipts = pg_list_receipts,
 	.fates = pg_fates,
+	.reparse = pg_reparse,
 	.open = postgres_open,
 	.close = postgres_close,
 	.put = postgres_put,
 	.get = postgres_get,
 	.raw = postgres_raw,
+	.part = postgres_part,
+	.range = postgres_range,
 	.ping = postgres_ping,
 	.stats = postgres_stats,
 };

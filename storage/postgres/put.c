@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include "storage/postgres/row.h"
 #include "storage/postgres/work.h"
-#include "lib/utf8.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <stdlib.h>
 
 /* A whole batch in one statement, its rows as arrays: what a key is there for already is left out.
  * It answers, for each id that was proposed, the one that the message is kept under: the same, or an
@@ -23,29 +22,25 @@ static const char put_sql[] =
 	" ON CONFLICT DO NOTHING RETURNING id"
 	"), message AS ("
 	" INSERT INTO messages (id, tenant, received_at, envelope_sender, envelope_recipients,"
-	"  queue_id, client_address, client_hostname, client_helo, message_id, in_reply_to, refs,"
-	"  date, subject, from_address, from_name, addresses, headers, text, html, size, sha256,"
-	"  parse_status, defects, orig_recipient)"
+	"  queue_id, client_address, client_hostname, client_helo, orig_recipient, size, sha256,"
+	"  " PG_DERIVED_COLUMNS ")"
 	" SELECT id, tenant, received_at, envelope_sender, envelope_recipients::text[],"
-	"  queue_id, client_address::inet, client_hostname, client_helo, message_id, in_reply_to,"
-	"  refs::text[], date, subject, from_address, from_name, addresses, headers, text, html,"
-	"  size, sha256, parse_status, defects::text[], orig_recipient"
+	"  queue_id, client_address::inet, client_hostname, client_helo, orig_recipient, size,"
+	"  sha256, " PG_DERIVED_VALUES
 	" FROM unnest($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
-	"  $19, $20, $21, $22, $23, $24, $25, $26)"
+	"  $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)"
 	"  AS input (id, tenant, received_at, envelope_sender, envelope_recipients, queue_id,"
-	"   client_address, client_hostname, client_helo, message_id, in_reply_to, refs, date,"
-	"   subject, from_address, from_name, addresses, headers, text, html, size, sha256,"
-	"   parse_status, defects, orig_recipient)"
+	"   client_address, client_hostname, client_helo, orig_recipient, size, sha256,"
+	"   " PG_DERIVED_COLUMNS ")"
 	" WHERE id IN (SELECT id FROM fresh)"
 	"), bytes AS ("
 	" INSERT INTO message_raw (id, raw)"
-	" SELECT id, raw FROM (SELECT unnest($1) AS id, unnest($27) AS raw) AS input"
+	" SELECT id, raw FROM (SELECT unnest($1) AS id, unnest($36) AS raw) AS input"
 	" WHERE id IN (SELECT id FROM fresh) AND raw IS NOT NULL"
 	"), parts AS ("
-	" INSERT INTO message_parts (id, n, path, content_type, filename, disposition, content_id,"
-	"  charset, encoding, size, sha256, is_attachment, raw_offset, raw_length)"
-	" SELECT * FROM unnest($28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40,"
-	"  $41) AS input (id) WHERE id IN (SELECT id FROM fresh)"
+	" INSERT INTO message_parts (" PG_PART_COLUMNS ")"
+	" SELECT * FROM unnest($37, $38, $39, $40, $41, $42, $43, $44, $45, $46, $47, $48, $49,"
+	"  $50, $51) AS input (id) WHERE id IN (SELECT id FROM fresh)"
 	"), known AS ("
 	" SELECT input.id AS proposed, key.id AS kept"
 	" FROM unnest($1, $2, $3) AS input (id, tenant, digest)"
@@ -54,44 +49,25 @@ static const char put_sql[] =
 	")"
 	" SELECT id AS proposed, id AS kept FROM fresh UNION ALL SELECT proposed, kept FROM known";
 
-enum { MESSAGE_COLUMNS = 27, PART_COLUMNS = 14, PUT_PARAMS = MESSAGE_COLUMNS + PART_COLUMNS };
+enum {
+	ENVELOPE_COLUMNS = 13,
+	MESSAGE_COLUMNS = ENVELOPE_COLUMNS + PG_DERIVED_COUNT + 1,
+	PUT_PARAMS = MESSAGE_COLUMNS + PG_PART_COUNT,
+};
 
 static const Oid put_types[] = {
 	PG_UUID_ARRAY, PG_TEXT_ARRAY, PG_BYTEA_ARRAY, /* $1: id, tenant, digest */
 	PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY,
 	PG_TEXT_ARRAY,                               /* $4: received_at, sender, recipients */
 	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* $7: queue_id, client's address, name */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* $10: helo, message_id, in_reply_to */
-	PG_TEXT_ARRAY, PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY, /* $13: refs, date, subject */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY,                       /* $16: from */
-	PG_JSONB_ARRAY, PG_JSONB_ARRAY,                     /* $18: addresses, headers */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY,                       /* $20: text, html */
-	PG_INT8_ARRAY, PG_BYTEA_ARRAY, PG_TEXT_ARRAY,       /* $22: size, sha256, parse_status */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_BYTEA_ARRAY,       /* $25: defects, orig_recipient, raw */
-	/* of the parts */
-	PG_UUID_ARRAY, PG_INT4_ARRAY, PG_TEXT_ARRAY,  /* $28: id, n, path */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* $31: content_type, filename, disposition */
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* $34: content_id, charset, encoding */
-	PG_INT8_ARRAY, PG_BYTEA_ARRAY, PG_BOOL_ARRAY, /* $37: size, sha256, is_attachment */
-	PG_INT8_ARRAY, PG_INT8_ARRAY,                 /* $40: raw_offset, raw_length */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY,                /* $10: helo, orig_recipient */
+	PG_INT8_ARRAY, PG_BYTEA_ARRAY,               /* $12: size, sha256 */
+	PG_DERIVED_TYPES,                            /* $14 */
+	PG_BYTEA_ARRAY,                              /* $36: raw */
+	PG_PART_TYPES,                               /* $37 */
 };
 
 _Static_assert(sizeof(put_types) / sizeof(put_types[0]) == PUT_PARAMS, "a type for each");
-
-/* A message of the batch as it goes to the server: bare, where that did not take the other. */
-struct row {
-	const struct storage_message *message;
-	const struct mime_message *mime;
-	const char *addresses_json, *headers_json;
-	struct arena *arena; /* of a bare one: what had to be cleaned */
-	bool is_large;
-};
-
-/* The years 1 to 9999: what every client of the database can show. */
-static bool year_has_four_digits(int64_t us)
-{
-	return us >= INT64_C(-62135596800) * 1000000 && us < INT64_C(253402300800) * 1000000;
-}
 
 static bool is_address(const char *s)
 {
@@ -100,105 +76,38 @@ static bool is_address(const char *s)
 	return inet_pton(AF_INET, s, &any) == 1 || inet_pton(AF_INET6, s, &any) == 1;
 }
 
-/* `s`, or for a bare message what the server certainly takes. */
-static const char *clean(const struct row *row, const char *s)
-{
-	return row->arena != NULL && s != NULL
-		       ? utf8_clean(row->arena, s, strlen(s), SIZE_MAX, NULL)
-		       : s;
-}
-
-static void add_list(struct pg_params *p, const struct row *row, const char *const *list,
-	size_t count, const char *more)
-{
-	const char *few[16];
-	const char **copy = count < 16 ? few : h2o_mem_alloc((count + 1) * sizeof(copy[0]));
-
-	for (size_t i = 0; i < count; i++)
-		copy[i] = clean(row, list[i]);
-	if (more != NULL)
-		copy[count++] = more;
-	pg_rows_list(p, copy, count);
-	if (copy != few)
-		free(copy);
-}
-
-static void add_envelope(struct pg_params *p, const struct row *row)
+static void add_envelope(struct pg_params *p, const struct pg_row *row)
 {
 	const struct envelope *env = row->message->envelope;
 
-	pg_rows_text(p, clean(row, env->sender));
-	add_list(p, row, env->recipients, env->recipient_count, NULL);
-	pg_rows_text(p, clean(row, env->queue_id));
+	pg_rows_text(p, pg_row_clean(row, env->sender));
+	pg_row_add_list(p, row, env->recipients, env->recipient_count, NULL);
+	pg_rows_text(p, pg_row_clean(row, env->queue_id));
 	pg_rows_text(p, env->client_address != NULL && is_address(env->client_address)
 				? env->client_address
 				: NULL);
-	pg_rows_text(p, clean(row, env->client_hostname));
-	pg_rows_text(p, clean(row, env->client_helo));
+	pg_rows_text(p, pg_row_clean(row, env->client_hostname));
+	pg_rows_text(p, pg_row_clean(row, env->client_helo));
+	pg_rows_text(p, pg_row_clean(row, env->orig_recipient));
 }
 
-static void add_derived(struct pg_params *p, const struct row *row)
-{
-	const struct mime_message *m = row->mime;
-	const struct mime_address *from = m->from.count > 0 ? &m->from.list[0] : NULL;
-
-	pg_rows_text(p, m->message_id);
-	pg_rows_text(p, m->in_reply_to);
-	pg_rows_list(p, m->references.list, m->references.count);
-	if (m->has_date && year_has_four_digits(m->date_us))
-		pg_rows_time(p, m->date_us);
-	else
-		pg_rows_null(p);
-	pg_rows_text(p, m->subject);
-	pg_rows_text(p, from != NULL ? from->address : NULL);
-	pg_rows_text(p, from != NULL ? from->name : NULL);
-	pg_rows_jsonb(p, row->addresses_json);
-	pg_rows_jsonb(p, row->headers_json);
-	pg_rows_text(p, m->text);
-	pg_rows_text(p, m->html);
-}
-
-/* In the order of $1 to $27. */
-static void add_message(struct pg_params *p, const struct row *row)
+/* In the order of $1 to $36. */
+static void add_message(struct pg_params *p, const struct pg_row *row, bool is_large)
 {
 	const struct storage_message *m = row->message;
-	const struct mime_strings *defects = &m->mime->defects;
 
 	pg_rows_uuid(p, &m->id);
 	pg_rows_text(p, m->tenant);
 	pg_rows_bytes(p, (struct slice){ (const char *)m->key, sizeof(m->key) });
 	pg_rows_time(p, m->received_us);
 	add_envelope(p, row);
-	add_derived(p, row);
 	pg_rows_int8(p, m->raw.len);
 	pg_rows_bytes(p, (struct slice){ (const char *)m->sha256, sizeof(m->sha256) });
-	pg_rows_text(p, mime_status_name(row->mime->status));
-	add_list(p, row, defects->list, defects->count,
-		row->arena != NULL ? STORAGE_BARE_DEFECT : NULL);
-	pg_rows_text(p, clean(row, m->envelope->orig_recipient));
-	if (row->is_large)
+	pg_row_add_derived(p, row);
+	if (is_large)
 		pg_rows_null(p);
 	else
 		pg_rows_bytes(p, m->raw);
-}
-
-/* In the order of $28 to $41. */
-static void add_part(struct pg_params *p, const struct uuid *id, const struct mime_part *part)
-{
-	pg_rows_uuid(p, id);
-	pg_rows_int4(p, part->n);
-	pg_rows_text(p, part->path);
-	pg_rows_text(p, part->content_type);
-	pg_rows_text(p, part->filename);
-	pg_rows_text(p, part->disposition);
-	pg_rows_text(p, part->content_id);
-	pg_rows_text(p, part->charset);
-	pg_rows_text(p, part->encoding);
-	pg_rows_int8(p, part->size);
-	pg_rows_bytes(p, (struct slice){ (const char *)part->sha256, sizeof(part->sha256) });
-	pg_rows_bool(p, part->is_attachment);
-	pg_rows_int8(p, part->raw_offset);
-	pg_rows_int8(p, part->raw_length);
 }
 
 /* The same message as the one before it, which alone is sent. */
@@ -215,19 +124,12 @@ static void add_messages(struct pg_params *p, struct pg_work *const *works, unsi
 		rows += !is_twin(works, i);
 	pg_rows_begin(p, put_types, MESSAGE_COLUMNS, rows);
 	for (unsigned i = 0; i < count; i++) {
-		const struct storage_message *m = works[i]->put->message;
-		struct row row = { m, m->mime, m->addresses_json, m->headers_json, NULL,
-			works[i]->is_large };
-		struct mime_message *nothing = NULL;
+		struct pg_row row;
 		if (is_twin(works, i))
 			continue;
-		if (works[i]->bare) {
-			nothing = mime_unparsed(STORAGE_BARE_DEFECT);
-			row = (struct row){ m, nothing, mime_addresses_json(nothing),
-				mime_headers_json(nothing), nothing->arena, works[i]->is_large };
-		}
-		add_message(p, &row);
-		mime_message_free(&nothing);
+		pg_row_init(&row, works[i]->put->message, works[i]->bare);
+		add_message(p, &row, works[i]->is_large);
+		pg_row_deinit(&row);
 	}
 	pg_rows_end(p);
 }
@@ -243,11 +145,11 @@ static void add_parts(struct pg_params *p, struct pg_work *const *works, unsigne
 
 	for (unsigned i = 0; i < count; i++)
 		rows += is_twin(works, i) ? 0 : part_count(works[i]);
-	pg_rows_begin(p, put_types + MESSAGE_COLUMNS, PART_COLUMNS, (unsigned)rows);
+	pg_rows_begin(p, put_types + MESSAGE_COLUMNS, PG_PART_COUNT, (unsigned)rows);
 	for (unsigned i = 0; i < count; i++) {
 		const struct storage_message *m = works[i]->put->message;
 		for (size_t n = 0; !is_twin(works, i) && n < part_count(works[i]); n++)
-			add_part(p, &m->id, &m->mime->parts[n]);
+			pg_row_add_part(p, &m->id, &m->mime->parts[n]);
 	}
 	pg_rows_end(p);
 }

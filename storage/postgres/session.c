@@ -63,6 +63,7 @@ static void fail_result(struct pg_session *s, const char *doing, PGresult *res)
 
 	if (sqlstate == NULL)
 		sqlstate = "";
+	snprintf(s->sqlstate, sizeof(s->sqlstate), "%s", sqlstate);
 	pg_session_fail(s, may_pass(s->pg, sqlstate), "%s as user \"%s\": %s%s", doing,
 		user != NULL ? user : "", pg_one_line(message), advice_for(s, sqlstate));
 	free(message);
@@ -83,6 +84,14 @@ PGresult *pg_session_query(struct pg_session *s, const char *doing, const char *
 	const char *const *values)
 {
 	return check(s, doing, PQexecParams(s->pg, sql, count, NULL, values, NULL, NULL, 0));
+}
+
+PGresult *pg_session_query_params(struct pg_session *s, const char *doing, const char *sql,
+	const Oid *types, const struct pg_params *params, int result_format)
+{
+	return check(s, doing,
+		PQexecParams(s->pg, sql, params->count, types, params->values, params->lengths,
+			params->formats, result_format));
 }
 
 bool pg_session_run(struct pg_session *s, const char *doing, const char *sql)

@@ -6,6 +6,7 @@
 #ifndef STORAGE_POSTGRES_SESSION_H
 #define STORAGE_POSTGRES_SESSION_H
 
+#include "storage/postgres/params.h"
 #include "storage/storage.h"
 
 #include <libpq-fe.h>
@@ -15,6 +16,7 @@ struct pg_session {
 	const char *missing_privilege; /* what helps a user who lacks one: ": let …" */
 	bool may_pass;                 /* of the error: trying again may help */
 	char *error;                   /* NULL: none. The caller's to take over */
+	char sqlstate[6];              /* of it, when the server said one; else "" */
 };
 
 /* Each of these answers false, or NULL, when it failed; then the error is set. */
@@ -26,6 +28,9 @@ void pg_session_close(struct pg_session *s);
 /* One statement; `doing` says what for. PQclear() the result. */
 PGresult *pg_session_query(struct pg_session *s, const char *doing, const char *sql, int count,
 	const char *const *values);
+/* The same with parameters of given types, in libpq's shape; the result as text (0) or binary (1). */
+PGresult *pg_session_query_params(struct pg_session *s, const char *doing, const char *sql,
+	const Oid *types, const struct pg_params *params, int result_format);
 /* One or more, without results that matter. */
 bool pg_session_run(struct pg_session *s, const char *doing, const char *sql);
 

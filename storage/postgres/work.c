@@ -8,6 +8,8 @@ const struct pg_work_kind *const pg_kinds[PG_KINDS] = {
 	[PG_KIND_PUT] = &pg_put,
 	[PG_KIND_GET] = &pg_get,
 	[PG_KIND_RAW] = &pg_raw,
+	[PG_KIND_PART] = &pg_part,
+	[PG_KIND_RANGE] = &pg_range,
 	[PG_KIND_PING] = &pg_ping,
 };
 

@@ -26,9 +26,9 @@ struct pg_work_kind {
 	void (*fail)(struct pg_work *work, enum storage_result result);
 };
 
-extern const struct pg_work_kind pg_put, pg_get, pg_raw, pg_ping;
+extern const struct pg_work_kind pg_put, pg_get, pg_raw, pg_part, pg_range, pg_ping;
 
-enum { PG_KIND_PUT, PG_KIND_GET, PG_KIND_RAW, PG_KIND_PING, PG_KINDS };
+enum { PG_KIND_PUT, PG_KIND_GET, PG_KIND_RAW, PG_KIND_PART, PG_KIND_RANGE, PG_KIND_PING, PG_KINDS };
 extern const struct pg_work_kind *const pg_kinds[PG_KINDS];
 
 struct pg_work {
@@ -38,6 +38,8 @@ struct pg_work {
 		struct storage_put *put;
 		struct storage_get *get;
 		struct storage_raw *raw;
+		struct storage_part *part;
+		struct storage_range *range;
 		struct storage_ping *ping;
 	};
 	uint64_t arrival;     /* counts them: what came first stays first */

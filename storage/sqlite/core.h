@@ -22,7 +22,14 @@ struct sqlite_store {
 	size_t puts, put_bytes, reads, pings; /* not answered yet */
 };
 
-enum sqlite_verb { SQLITE_VERB_PUT, SQLITE_VERB_PING, SQLITE_VERB_GET, SQLITE_VERB_RAW };
+enum sqlite_verb {
+	SQLITE_VERB_PUT,
+	SQLITE_VERB_PING,
+	SQLITE_VERB_GET,
+	SQLITE_VERB_RAW,
+	SQLITE_VERB_PART,
+	SQLITE_VERB_RANGE,
+};
 
 /* One operation on its way to a thread and back. */
 struct sqlite_job {
@@ -35,12 +42,15 @@ struct sqlite_job {
 		struct storage_ping *ping;
 		struct storage_get *get;
 		struct storage_raw *raw;
+		struct storage_part *part;
+		struct storage_range *range;
 	} op;
 
 	enum storage_result result;
 	struct arena *arena; /* of what a read found; or NULL */
 	const struct storage_record *record;
-	struct slice raw;
+	const struct storage_part_record *part;
+	struct slice raw; /* or a range of it */
 };
 
 /* The core for this store's file, which takes the store into its list. NULL with `*error_r` (free()
@@ -65,7 +75,7 @@ struct sqlite_connection;
 void sqlite_write_batch(
 	struct sqlite_core *core, struct sqlite_connection *c, struct sqlite_job *batch);
 
-/* read.c: sets the job's result, record, bytes. */
+/* read.c: sets the job's result, and what was found. */
 extern const char *const sqlite_read_statements[];
 void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job);
 

@@ -3,27 +3,18 @@
  * the lock is held for a short batch, and at least as long a pause follows. */
 #include "storage/sqlite/purge.h"
 #include "storage/retention.h"
-#include "storage/sqlite/connection.h"
-#include "storage/sqlite/migrate.h"
-#include "storage/sqlite/trouble.h"
+#include "storage/sqlite/upkeep.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
 	BATCH_ROWS = 200,
 	BATCH_BYTES = 4 << 20, /* of messages; one always fits. SQLite overwrites what it deletes */
-	PATIENCE_US = 10000000, /* with others who hold the lock */
-	LOOK_AGAIN_US = 5000,
-	LONGEST_PAUSE_US = 500000,
-	SHORTEST_PAUSE_US = 10000,
-	STOP_CHECK_STEPS = 10000, /* of SQLite's machine: a few milliseconds */
 };
 
 enum statement {
 	BEGIN,
 	COMMIT,
-	ROLLBACK,
 	NEXT_TENANT,
 	FIND_MESSAGES,
 	FIND_KEYS,
@@ -36,10 +27,9 @@ enum statement {
 	STATEMENTS,
 };
 
-static const char *const statements[STATEMENTS] = {
+static const char *const statements[] = {
 	[BEGIN] = "begin immediate",
 	[COMMIT] = "commit",
-	[ROLLBACK] = "rollback",
 	[NEXT_TENANT] = "select min(tenant) from messages where tenant > ?1",
 	/* What somebody else put there under an id that is none is not ours to delete. */
 	[FIND_MESSAGES] = "select id, size from messages where tenant = ?1 and id < ?2"
@@ -52,6 +42,7 @@ static const char *const statements[STATEMENTS] = {
 	[DELETE_RAW] = "delete from message_raw where id = ?1",
 	[DELETE_MESSAGE] = "delete from messages where id = ?1",
 	[DELETE_KEY] = "delete from message_keys where id = ?1",
+	[STATEMENTS] = NULL,
 };
 
 /* One kind of thing that is due; `deletes` ends with the statement whose rows are counted. */
@@ -74,16 +65,10 @@ static const struct kind keys = {
 };
 
 struct purge {
-	const char *path;
+	struct sqlite_upkeep upkeep;
 	const struct storage_retention *keep;
 	int64_t now_us;
-	const atomic_bool *stop; /* or NULL */
 	struct storage_purged *purged;
-	sqlite3 *db;
-	sqlite3_stmt *statements[STATEMENTS];
-	int64_t waiting_since_us;
-	const char *doing; /* as an error would have it */
-	char *error;       /* NULL: none */
 	char *tenant;      /* whose is due, "" at first */
 	int tenant_len;
 	char below[UUID_TEXT + 1]; /* up to where */
@@ -97,63 +82,27 @@ struct batch {
 
 static bool is_stopped(const struct purge *p)
 {
-	return p->stop != NULL && atomic_load(p->stop);
+	return sqlite_upkeep_is_stopped(&p->upkeep);
 }
 
-/* False for an error, which is noted unless it came of stopping; the transaction is undone. */
 static bool is_well(struct purge *p, int rc)
 {
-	if (rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE)
-		return true;
-	if (p->error == NULL && !is_stopped(p))
-		p->error = sqlite_trouble(p->db, p->path, p->doing, rc);
-	if (p->statements[ROLLBACK] != NULL && !sqlite3_get_autocommit(p->db))
-		sqlite_connection_run(p->statements[ROLLBACK]);
-	return false;
+	return sqlite_upkeep_is_well(&p->upkeep, rc);
 }
 
 static bool run(struct purge *p, enum statement which)
 {
-	return is_well(p, sqlite_connection_run(p->statements[which]));
+	return sqlite_upkeep_run(&p->upkeep, which);
 }
 
 /* The statement, bound to what is due now. */
 static sqlite3_stmt *ask(struct purge *p, enum statement which)
 {
-	sqlite3_stmt *stmt = p->statements[which];
+	sqlite3_stmt *stmt = p->upkeep.statements[which];
 
 	sqlite3_bind_text(stmt, 1, p->tenant, p->tenant_len, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 2, p->below, -1, SQLITE_STATIC);
 	return stmt;
-}
-
-/* --- waiting --- */
-
-static int wait_for_lock(void *data, int tries)
-{
-	struct purge *p = data;
-
-	if (tries == 0)
-		p->waiting_since_us = monotonic_us();
-	if (is_stopped(p) || monotonic_us() - p->waiting_since_us > PATIENCE_US)
-		return 0;
-	usleep(LOOK_AGAIN_US);
-	return 1;
-}
-
-static int asked_to_stop(void *data)
-{
-	return is_stopped(data);
-}
-
-static void give_way(const struct purge *p, int64_t held_us)
-{
-	int64_t until_us = monotonic_us() + (held_us < SHORTEST_PAUSE_US         ? SHORTEST_PAUSE_US
-						    : held_us > LONGEST_PAUSE_US ? LONGEST_PAUSE_US
-										 : held_us);
-
-	while (monotonic_us() < until_us && !is_stopped(p))
-		usleep(SHORTEST_PAUSE_US);
 }
 
 /* --- deleting --- */
@@ -192,12 +141,12 @@ static bool delete_batch(
 		return false;
 	for (unsigned i = 0; i < batch->count; i++) {
 		for (unsigned d = 0; d < kind->delete_count; d++) {
-			sqlite3_stmt *stmt = p->statements[kind->deletes[d]];
+			sqlite3_stmt *stmt = p->upkeep.statements[kind->deletes[d]];
 			sqlite3_bind_text(stmt, 1, batch->ids[i], -1, SQLITE_STATIC);
 			if (!run(p, kind->deletes[d]))
 				return false;
 		}
-		deleted += (uint64_t)sqlite3_changes(p->db);
+		deleted += (uint64_t)sqlite3_changes(p->upkeep.db);
 	}
 	if (!run(p, COMMIT))
 		return false;
@@ -216,7 +165,7 @@ static bool delete_due(struct purge *p, const struct kind *kind, uint64_t *count
 		if (batch.count > 0 && !delete_batch(p, kind, &batch, count))
 			return false;
 		if (!batch.is_last)
-			give_way(p, monotonic_us() - began_us);
+			sqlite_upkeep_give_way(&p->upkeep, monotonic_us() - began_us);
 	}
 	return true;
 }
@@ -281,73 +230,20 @@ static bool purge_keys(struct purge *p)
 	       purge_due(p, &keys, &below, &p->purged->keys);
 }
 
-/* --- the connection --- */
-
-/* No commit is waited for until it is on the disk: one that a crash takes back is made again. */
-static int connect_to(struct purge *p, int *number_r)
-{
-	int rc = sqlite3_open_v2(
-		p->path, &p->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-
-	if (rc != SQLITE_OK)
-		return rc;
-	sqlite3_busy_handler(p->db, wait_for_lock, p);
-	sqlite3_progress_handler(p->db, STOP_CHECK_STEPS, asked_to_stop, p);
-	rc = sqlite3_exec(
-		p->db, "pragma synchronous = normal;" SQLITE_LOG_PRAGMAS, NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		*number_r = sqlite_schema_number(p->db, &rc);
-	if (rc != SQLITE_OK || *number_r != sqlite_schema_known())
-		return rc;
-	for (unsigned i = 0; rc == SQLITE_OK && i < STATEMENTS; i++)
-		rc = sqlite3_prepare_v2(p->db, statements[i], -1, &p->statements[i], NULL);
-	return rc;
-}
-
-static bool open_it(struct purge *p)
-{
-	int number = 0;
-
-	if (!is_well(p, connect_to(p, &number)))
-		return false;
-	p->doing = "old mail cannot be deleted";
-	if (number == sqlite_schema_known())
-		return true;
-	p->error = sqlite_wrong_schema(p->path, number);
-	return false;
-}
-
-static void close_it(struct purge *p)
-{
-	for (unsigned i = 0; i < STATEMENTS; i++)
-		sqlite3_finalize(p->statements[i]);
-	sqlite3_close(p->db);
-	free(p->tenant);
-}
-
 enum storage_result sqlite_purge(const struct storage_settings *set,
 	const struct storage_retention *keep, int64_t now_us, const atomic_bool *stop,
 	struct storage_purged *purged_r, char **error_r)
 {
-	char *path = sqlite_path(set->url, error_r);
-
-	if (path == NULL)
-		return STORAGE_UNAVAILABLE;
 	struct purge p = {
-		.path = path,
+		.upkeep = { .stop = stop, .doing = "old mail cannot be deleted" },
 		.keep = keep,
 		.now_us = now_us,
-		.stop = stop,
 		.purged = purged_r,
-		.doing = "cannot be opened",
 		.tenant = h2o_strdup(NULL, "", 0).base,
 	};
-	if (open_it(&p) && purge_messages(&p))
+
+	if (sqlite_upkeep_open(&p.upkeep, set, statements) && purge_messages(&p))
 		purge_keys(&p);
-	close_it(&p);
-	free(path);
-	if (p.error == NULL)
-		return STORAGE_OK;
-	*error_r = p.error;
-	return STORAGE_UNAVAILABLE;
+	free(p.tenant);
+	return sqlite_upkeep_close(&p.upkeep, error_r);
 }

@@ -3,18 +3,23 @@
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/connection.h"
 
-enum statement { FIND_RECORD, FIND_RAW, STATEMENTS };
+#include <assert.h>
+
+enum statement { FIND_RECORD, FIND_RAW, FIND_PART, FIND_ROW, STATEMENTS };
 
 /* Moments as microseconds since 1970: SQLite's own functions would round them. */
 #define RECEIVED_US "unixepoch(substr(received_at, 1, 19)) * 1000000 + substr(received_at, 21, 6)"
 #define DATE_US     "unixepoch(substr(date, 1, 19)) * 1000000 + substr(date, 21, 6)"
 
 /* The parts as the API shows them. */
+#define PART                                                                                       \
+	"'n', n, 'path', path, 'content_type', content_type, 'filename', filename,"                \
+	" 'disposition', disposition, 'content_id', content_id, 'charset', charset,"               \
+	" 'encoding', encoding, 'size', size, 'sha256', lower(hex(sha256)),"                       \
+	" 'is_attachment', json(iif(is_attachment, 'true', 'false'))"
 #define PARTS_JSON                                                                                 \
-	"(select json_group_array(json_object('n', n, 'path', path, 'content_type', content_type," \
-	" 'filename', filename, 'disposition', disposition, 'content_id', content_id,"             \
-	" 'charset', charset, 'encoding', encoding, 'size', size, 'sha256', lower(hex(sha256)),"   \
-	" 'is_attachment', json(iif(is_attachment, 'true', 'false'))))"                            \
+	"(select json_group_array(json(iif(inside is null, json_object(" PART "),"                 \
+	" json_object(" PART ", 'inside', inside))))"                                              \
 	" from (select * from message_parts where id = messages.id order by n))"
 
 const char *const sqlite_read_statements[] = {
@@ -22,9 +27,16 @@ const char *const sqlite_read_statements[] = {
 		"select tenant, " RECEIVED_US ", size, sha256, envelope_sender,"
 		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
 		" message_id, in_reply_to, refs, subject, " DATE_US ", addresses, headers, text,"
-		" html, " PARTS_JSON ", parse_status, defects, orig_recipient"
+		" html, " PARTS_JSON ", parse_status, defects, orig_recipient,"
+		" text_is_derived, reply_text, security, auto_submitted, list_id, is_bounce,"
+		" report, mailbox_tag, parser_version"
 		" from messages where id = ?1 and tenant = ?2",
 	[FIND_RAW] = "select raw from message_raw where id = ?1"
+		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
+	[FIND_PART] = "select content_type, encoding, filename, charset, size, sha256, raw_offset,"
+		      " raw_length, inside from message_parts where id = ?1 and n = ?3"
+		      " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
+	[FIND_ROW] = "select rowid from message_raw where id = ?1"
 		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
 	[STATEMENTS] = NULL,
 };
@@ -68,6 +80,15 @@ static const struct storage_record *record(
 	r->parse_status = text(stmt, arena, 20);
 	r->defects_json = text(stmt, arena, 21);
 	r->orig_recipient = text(stmt, arena, 22);
+	r->text_is_derived = sqlite3_column_int(stmt, 23) != 0;
+	r->security = text(stmt, arena, 25);
+	r->auto_submitted = text(stmt, arena, 26);
+	r->list_id = text(stmt, arena, 27);
+	r->is_bounce = sqlite3_column_int(stmt, 28) != 0;
+	r->report_json = text(stmt, arena, 29);
+	r->mailbox_tag = text(stmt, arena, 30);
+	r->parser_version = (unsigned)sqlite3_column_int(stmt, 31);
+	r->reply_text = storage_reply_text_of(text(stmt, arena, 24), r->text, r->parser_version);
 	return r;
 }
 
@@ -77,6 +98,23 @@ static struct slice bytes(sqlite3_stmt *stmt, struct arena *arena, int column)
 	size_t len = p != NULL ? (size_t)sqlite3_column_bytes(stmt, column) : 0;
 
 	return (struct slice){ arena_dup(arena, p, len), len };
+}
+
+static const struct storage_part_record *part(sqlite3_stmt *stmt, struct arena *arena)
+{
+	struct storage_part_record *p = arena_zalloc(arena, sizeof(*p));
+
+	p->content_type = text(stmt, arena, 0);
+	p->encoding = text(stmt, arena, 1);
+	p->filename = text(stmt, arena, 2);
+	p->charset = text(stmt, arena, 3);
+	p->size = (uint64_t)sqlite3_column_int64(stmt, 4);
+	if (sqlite3_column_bytes(stmt, 5) == SHA256_BYTES)
+		memcpy(p->sha256, sqlite3_column_blob(stmt, 5), SHA256_BYTES);
+	p->raw_offset = (uint64_t)sqlite3_column_int64(stmt, 6);
+	p->raw_length = (uint64_t)sqlite3_column_int64(stmt, 7);
+	p->inside = text(stmt, arena, 8);
+	return p;
 }
 
 static int find_record(struct sqlite_job *job, sqlite3_stmt *stmt)
@@ -97,18 +135,76 @@ static int find_raw(struct sqlite_job *job, sqlite3_stmt *stmt)
 	return rc;
 }
 
+static int find_part(struct sqlite_job *job, sqlite3_stmt *stmt)
+{
+	sqlite3_bind_int64(stmt, 3, job->op.part->n);
+	int rc = sqlite3_step(stmt);
+
+	if (rc == SQLITE_ROW)
+		job->part = part(stmt, job->arena);
+	return rc;
+}
+
+/* As an expression, substr() would read the value from its beginning to its end. */
+static int find_range(struct sqlite_job *job, sqlite3_stmt *stmt)
+{
+	const struct storage_range *op = job->op.range;
+	sqlite3_blob *blob = NULL;
+	int rc = sqlite3_step(stmt);
+
+	if (rc != SQLITE_ROW)
+		return rc;
+	rc = sqlite3_blob_open(sqlite3_db_handle(stmt), "main", "message_raw", "raw",
+		sqlite3_column_int64(stmt, 0), 0, &blob);
+	if (rc != SQLITE_OK)
+		return rc;
+	uint64_t size = (uint64_t)sqlite3_blob_bytes(blob);
+	uint64_t left = op->offset < size ? size - op->offset : 0;
+	size_t len = left < op->length ? (size_t)left : op->length;
+	char *bytes = arena_alloc(job->arena, len);
+	rc = len > 0 ? sqlite3_blob_read(blob, bytes, (int)len, (int)op->offset) : SQLITE_OK;
+	sqlite3_blob_close(blob);
+	job->raw = (struct slice){ bytes, len };
+	return rc == SQLITE_OK ? SQLITE_ROW : rc;
+}
+
+/* What each kind of reading binds and runs: the id and the tenant, and what its function adds. */
+struct reading {
+	enum statement statement;
+	const struct uuid *id;
+	const char *tenant;
+	int (*find)(struct sqlite_job *job, sqlite3_stmt *stmt);
+};
+
+static struct reading reading_of(const struct sqlite_job *job)
+{
+	switch (job->verb) {
+	case SQLITE_VERB_GET:
+		return (struct reading){ FIND_RECORD, &job->op.get->id, job->op.get->tenant,
+			find_record };
+	case SQLITE_VERB_PART:
+		return (struct reading){ FIND_PART, &job->op.part->id, job->op.part->tenant,
+			find_part };
+	case SQLITE_VERB_RANGE:
+		return (struct reading){ FIND_ROW, &job->op.range->id, job->op.range->tenant,
+			find_range };
+	default:
+		assert(job->verb == SQLITE_VERB_RAW);
+		return (struct reading){ FIND_RAW, &job->op.raw->id, job->op.raw->tenant,
+			find_raw };
+	}
+}
+
 static int find(struct sqlite_connection *c, struct sqlite_job *job)
 {
-	bool whole = job->verb == SQLITE_VERB_GET;
-	const struct uuid *id = whole ? &job->op.get->id : &job->op.raw->id;
-	const char *tenant = whole ? job->op.get->tenant : job->op.raw->tenant;
-	sqlite3_stmt *stmt = sqlite_connection_statement(c, whole ? FIND_RECORD : FIND_RAW);
+	const struct reading reading = reading_of(job);
+	sqlite3_stmt *stmt = sqlite_connection_statement(c, reading.statement);
 	char id_text[UUID_TEXT + 1];
 
-	uuid_format(id, id_text);
+	uuid_format(reading.id, id_text);
 	sqlite3_bind_text(stmt, 1, id_text, UUID_TEXT, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 2, tenant, -1, SQLITE_STATIC);
-	int rc = whole ? find_record(job, stmt) : find_raw(job, stmt);
+	sqlite3_bind_text(stmt, 2, reading.tenant, -1, SQLITE_STATIC);
+	int rc = reading.find(job, stmt);
 	/* Memory that ran out while a column was fetched shows only here. */
 	int late = sqlite3_reset(stmt);
 	return late != SQLITE_OK ? late : rc;
@@ -131,5 +227,6 @@ void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job)
 	sqlite_connection_note(c, rc, "reading");
 	job->result = STORAGE_UNAVAILABLE;
 	job->record = NULL;
+	job->part = NULL;
 	job->raw = (struct slice){ NULL, 0 };
 }

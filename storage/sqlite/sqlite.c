@@ -5,6 +5,7 @@
 #include "storage/sqlite/migrate.h"
 #include "storage/sqlite/purge.h"
 #include "storage/sqlite/receipts.h"
+#include "storage/sqlite/reparse.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -41,6 +42,14 @@ static void answer(struct sqlite_job *job)
 	case SQLITE_VERB_RAW:
 		st->reads--;
 		job->op.raw->done(job->op.raw, job->result, job->raw);
+		break;
+	case SQLITE_VERB_PART:
+		st->reads--;
+		job->op.part->done(job->op.part, job->result, job->part);
+		break;
+	case SQLITE_VERB_RANGE:
+		st->reads--;
+		job->op.range->done(job->op.range, job->result, job->raw);
 		break;
 	}
 }
@@ -124,24 +133,44 @@ static void sqlite_ping(struct storage *base, struct storage_ping *op)
 	submit(job, st->pings <= st->settings.queue_messages);
 }
 
-static void sqlite_get(struct storage *base, struct storage_get *op)
+static void submit_read(struct sqlite_job *job)
 {
-	struct sqlite_store *st = store_of(base);
-	struct sqlite_job *job = job_new(st, SQLITE_VERB_GET);
+	struct sqlite_store *st = job->store;
 
-	job->op.get = op;
 	st->reads++;
 	submit(job, st->reads <= st->settings.queue_messages);
 }
 
+static void sqlite_get(struct storage *base, struct storage_get *op)
+{
+	struct sqlite_job *job = job_new(store_of(base), SQLITE_VERB_GET);
+
+	job->op.get = op;
+	submit_read(job);
+}
+
 static void sqlite_raw(struct storage *base, struct storage_raw *op)
 {
-	struct sqlite_store *st = store_of(base);
-	struct sqlite_job *job = job_new(st, SQLITE_VERB_RAW);
+	struct sqlite_job *job = job_new(store_of(base), SQLITE_VERB_RAW);
 
 	job->op.raw = op;
-	st->reads++;
-	submit(job, st->reads <= st->settings.queue_messages);
+	submit_read(job);
+}
+
+static void sqlite_part(struct storage *base, struct storage_part *op)
+{
+	struct sqlite_job *job = job_new(store_of(base), SQLITE_VERB_PART);
+
+	job->op.part = op;
+	submit_read(job);
+}
+
+static void sqlite_range(struct storage *base, struct storage_range *op)
+{
+	struct sqlite_job *job = job_new(store_of(base), SQLITE_VERB_RANGE);
+
+	job->op.range = op;
+	submit_read(job);
 }
 
 static void sqlite_stats(const struct storage *base, struct storage_stats *stats_r)
@@ -158,11 +187,14 @@ const struct storage_driver storage_sqlite = {
 	.purge = sqlite_purge,
 	.list_receipts = sqlite_list_receipts,
 	.fates = sqlite_fates,
+	.reparse = sqlite_reparse,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.put = sqlite_put,
 	.get = sqlite_get,
 	.raw = sqlite_raw,
+	.part = sqlite_part,
+	.range = sqlite_range,
 	.ping = sqlite_ping,
 	.stats = sqlite_stats,
 };

@@ -3,16 +3,7 @@
  * so that one the database refuses harms only itself. */
 #include "storage/sqlite/core.h"
 #include "storage/sqlite/connection.h"
-#include "lib/buf.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
-enum {
-	JSON_BYTES = 64 << 20, /* more than any envelope's recipients take */
-	TIME_TEXT = 27,        /* "2026-01-02T03:04:05.678901Z" */
-};
+#include "storage/sqlite/row.h"
 
 enum statement {
 	BEGIN,
@@ -45,15 +36,12 @@ const char *const sqlite_write_statements[] = {
 	[INSERT_MESSAGE] =
 		"insert into messages (id, tenant, received_at, envelope_sender,"
 		" envelope_recipients, queue_id, client_address, client_hostname, client_helo,"
-		" message_id, in_reply_to, refs, date, subject, from_address, from_name, addresses,"
-		" headers, text, html, size, sha256, parse_status, defects, orig_recipient)"
-		" values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,"
-		" ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
+		" orig_recipient, size, sha256, " SQLITE_DERIVED_COLUMNS ") values (?1, ?2, ?3, ?4,"
+		" ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
+		" ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
 	[INSERT_RAW] = "insert into message_raw (id, raw) values (?1, ?2)",
-	[INSERT_PART] =
-		"insert into message_parts (id, n, path, content_type, filename, disposition,"
-		" content_id, charset, encoding, size, sha256, is_attachment, raw_offset,"
-		" raw_length) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+	[INSERT_PART] = "insert into message_parts (" SQLITE_PART_COLUMNS ") values (?1, ?2, ?3, ?4,"
+			" ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
 	[STATEMENTS] = NULL,
 };
 
@@ -62,92 +50,36 @@ static int run(struct sqlite_connection *c, enum statement which)
 	return sqlite_connection_run(sqlite_connection_statement(c, which));
 }
 
-/* NULL is NULL. What an operation points at outlives the statement's run, so nothing is copied; a
- * value too long for SQLite stays NULL, and the columns that must not be refuse that. */
-static void bind_text(sqlite3_stmt *stmt, int i, const char *s)
-{
-	sqlite3_bind_text(stmt, i, s, -1, SQLITE_STATIC);
-}
-
-static void bind_bytes(sqlite3_stmt *stmt, int i, const void *p, size_t len)
-{
-	sqlite3_bind_blob64(stmt, i, len > 0 ? p : "", len, SQLITE_STATIC);
-}
-
-/* False for a year that has not four digits. */
-static bool time_format(int64_t us_since_epoch, char out[TIME_TEXT + 1])
-{
-	enum { SECOND = 1000000 };
-	int64_t us = (us_since_epoch % SECOND + SECOND) % SECOND;
-	time_t s = (time_t)(us_since_epoch / SECOND - (us_since_epoch % SECOND < 0));
-	struct tm tm;
-
-	if (gmtime_r(&s, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
-		return false;
-	size_t len = strftime(out, TIME_TEXT + 1, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + len, TIME_TEXT + 1 - len, ".%06dZ", (int)us);
-	return true;
-}
-
-static void json_list(struct buf *buf, const char *const *list, size_t count)
-{
-	buf_init(buf, JSON_BYTES);
-	buf_json_begin(buf, '[');
-	for (size_t i = 0; i < count; i++)
-		buf_json_string(buf, list[i]);
-	buf_json_end(buf, ']');
-}
-
 static void bind_envelope(sqlite3_stmt *stmt, const struct envelope *env)
 {
-	bind_text(stmt, 4, env->sender);
-	bind_text(stmt, 6, env->queue_id);
-	bind_text(stmt, 7, env->client_address);
-	bind_text(stmt, 8, env->client_hostname);
-	bind_text(stmt, 9, env->client_helo);
-	bind_text(stmt, 25, env->orig_recipient);
-}
-
-static void bind_derived(sqlite3_stmt *stmt, const struct mime_message *mime)
-{
-	bind_text(stmt, 10, mime->message_id);
-	bind_text(stmt, 11, mime->in_reply_to);
-	bind_text(stmt, 14, mime->subject);
-	bind_text(stmt, 15, mime->from.count > 0 ? mime->from.list[0].address : NULL);
-	bind_text(stmt, 16, mime->from.count > 0 ? mime->from.list[0].name : NULL);
-	bind_text(stmt, 19, mime->text);
-	bind_text(stmt, 20, mime->html);
-	bind_text(stmt, 23, mime_status_name(mime->status));
+	sqlite_bind_text(stmt, 4, env->sender);
+	sqlite_bind_text(stmt, 6, env->queue_id);
+	sqlite_bind_text(stmt, 7, env->client_address);
+	sqlite_bind_text(stmt, 8, env->client_hostname);
+	sqlite_bind_text(stmt, 9, env->client_helo);
+	sqlite_bind_text(stmt, 10, env->orig_recipient);
 }
 
 static int insert_message(
 	struct sqlite_connection *c, const struct storage_message *m, const char *id)
 {
 	sqlite3_stmt *stmt = sqlite_connection_statement(c, INSERT_MESSAGE);
-	const struct mime_message *mime = m->mime;
-	char received[TIME_TEXT + 1], date[TIME_TEXT + 1];
-	struct buf recipients, refs, defects;
+	char received[SQLITE_TIME_TEXT + 1];
+	struct buf recipients;
+	struct sqlite_row row;
 
-	json_list(&recipients, m->envelope->recipients, m->envelope->recipient_count);
-	json_list(&refs, mime->references.list, mime->references.count);
-	json_list(&defects, mime->defects.list, mime->defects.count);
-	bind_text(stmt, 1, id);
-	bind_text(stmt, 2, m->tenant);
-	bind_text(stmt, 3, time_format(m->received_us, received) ? received : NULL);
+	sqlite_json_list(&recipients, m->envelope->recipients, m->envelope->recipient_count);
+	sqlite_bind_text(stmt, 1, id);
+	sqlite_bind_text(stmt, 2, m->tenant);
+	sqlite_bind_text(stmt, 3, sqlite_time_format(m->received_us, received) ? received : NULL);
 	bind_envelope(stmt, m->envelope);
-	bind_text(stmt, 5, recipients.base);
-	bind_derived(stmt, mime);
-	bind_text(stmt, 12, refs.base);
-	bind_text(stmt, 13, mime->has_date && time_format(mime->date_us, date) ? date : NULL);
-	bind_text(stmt, 17, m->addresses_json);
-	bind_text(stmt, 18, m->headers_json);
-	sqlite3_bind_int64(stmt, 21, (sqlite3_int64)m->raw.len);
-	bind_bytes(stmt, 22, m->sha256, sizeof(m->sha256));
-	bind_text(stmt, 24, defects.base);
+	sqlite_bind_text(stmt, 5, recipients.base);
+	sqlite3_bind_int64(stmt, 11, (sqlite3_int64)m->raw.len);
+	sqlite_bind_bytes(stmt, 12, m->sha256, sizeof(m->sha256));
+	sqlite_row_bind(&row, stmt, 13, m);
 	int rc = sqlite_connection_run(stmt);
 	buf_deinit(&recipients);
-	buf_deinit(&refs);
-	buf_deinit(&defects);
+	sqlite_row_deinit(&row);
 	return rc;
 }
 
@@ -155,8 +87,8 @@ static int insert_raw(struct sqlite_connection *c, const struct storage_message 
 {
 	sqlite3_stmt *stmt = sqlite_connection_statement(c, INSERT_RAW);
 
-	bind_text(stmt, 1, id);
-	bind_bytes(stmt, 2, m->raw.base, m->raw.len);
+	sqlite_bind_text(stmt, 1, id);
+	sqlite_bind_bytes(stmt, 2, m->raw.base, m->raw.len);
 	return sqlite_connection_run(stmt);
 }
 
@@ -164,20 +96,7 @@ static int insert_part(struct sqlite_connection *c, const struct mime_part *p, c
 {
 	sqlite3_stmt *stmt = sqlite_connection_statement(c, INSERT_PART);
 
-	bind_text(stmt, 1, id);
-	sqlite3_bind_int64(stmt, 2, p->n);
-	bind_text(stmt, 3, p->path);
-	bind_text(stmt, 4, p->content_type);
-	bind_text(stmt, 5, p->filename);
-	bind_text(stmt, 6, p->disposition);
-	bind_text(stmt, 7, p->content_id);
-	bind_text(stmt, 8, p->charset);
-	bind_text(stmt, 9, p->encoding);
-	sqlite3_bind_int64(stmt, 10, (sqlite3_int64)p->size);
-	bind_bytes(stmt, 11, p->sha256, sizeof(p->sha256));
-	sqlite3_bind_int(stmt, 12, p->is_attachment);
-	sqlite3_bind_int64(stmt, 13, (sqlite3_int64)p->raw_offset);
-	sqlite3_bind_int64(stmt, 14, (sqlite3_int64)p->raw_length);
+	sqlite_row_bind_part(stmt, id, p);
 	return sqlite_connection_run(stmt);
 }
 
@@ -192,37 +111,15 @@ static int insert_all(struct sqlite_connection *c, const struct storage_message 
 	return rc;
 }
 
-/* The message as it is when nothing could be derived, and one defect more says why. */
 static int insert_without_derived(
 	struct sqlite_connection *c, const struct storage_message *m, const char *id)
 {
-	const struct mime_strings *known = &m->mime->defects;
-	struct mime_message *nothing = mime_unparsed(STORAGE_BARE_DEFECT);
-	const char **defects = arena_alloc(nothing->arena, (known->count + 1) * sizeof(*defects));
-	struct storage_message bare = *m;
-
-	for (size_t i = 0; i < known->count; i++)
-		defects[i] = known->list[i];
-	defects[known->count] = STORAGE_BARE_DEFECT;
-	nothing->defects = (struct mime_strings){ defects, known->count + 1 };
-	bare.mime = nothing;
-	bare.headers_json = mime_headers_json(nothing);
-	bare.addresses_json = mime_addresses_json(nothing);
+	struct storage_message bare;
+	struct mime_message *nothing = sqlite_row_bare(m, &bare);
 	int rc = insert_all(c, &bare, id);
+
 	mime_message_free(&nothing);
 	return rc;
-}
-
-static bool about_the_message(int rc)
-{
-	switch (rc & 0xff) {
-	case SQLITE_CONSTRAINT:
-	case SQLITE_TOOBIG:
-	case SQLITE_MISMATCH:
-		return true;
-	default:
-		return false;
-	}
 }
 
 /* SQLITE_DONE when the key is new, SQLITE_ROW when it was there: then its id is in *id_r. */
@@ -231,19 +128,19 @@ static int claim_key(struct sqlite_connection *c, const struct storage_message *
 {
 	sqlite3_stmt *insert = sqlite_connection_statement(c, INSERT_KEY);
 	sqlite3_stmt *find = sqlite_connection_statement(c, FIND_KEY);
-	char received[TIME_TEXT + 1];
+	char received[SQLITE_TIME_TEXT + 1];
 
-	bind_text(insert, 1, m->tenant);
-	bind_bytes(insert, 2, m->key, sizeof(m->key));
-	bind_text(insert, 3, id);
-	bind_text(insert, 4, time_format(m->received_us, received) ? received : NULL);
+	sqlite_bind_text(insert, 1, m->tenant);
+	sqlite_bind_bytes(insert, 2, m->key, sizeof(m->key));
+	sqlite_bind_text(insert, 3, id);
+	sqlite_bind_text(insert, 4, sqlite_time_format(m->received_us, received) ? received : NULL);
 	int rc = sqlite_connection_run(insert);
 	if (rc != SQLITE_OK)
 		return rc;
 	if (sqlite3_changes(sqlite3_db_handle(insert)) == 1)
 		return SQLITE_DONE;
-	bind_text(find, 1, m->tenant);
-	bind_bytes(find, 2, m->key, sizeof(m->key));
+	sqlite_bind_text(find, 1, m->tenant);
+	sqlite_bind_bytes(find, 2, m->key, sizeof(m->key));
 	rc = sqlite3_step(find);
 	if (rc == SQLITE_ROW && !uuid_parse((const char *)sqlite3_column_text(find, 0),
 					(size_t)sqlite3_column_bytes(find, 0), id_r))
@@ -291,14 +188,14 @@ static int store_put(struct sqlite_core *core, struct sqlite_connection *c, stru
 
 	if (rc == SQLITE_OK)
 		rc = insert_put(c, job, insert_all);
-	if (about_the_message(rc)) {
+	if (sqlite_row_is_refused(rc)) {
 		log_refusal(core, m, rc, STORAGE_LOG_WARNING, "kept without its derived columns");
 		rc = run(c, UNDO);
 		if (rc == SQLITE_OK)
 			rc = insert_put(c, job, insert_without_derived);
 		job->op.put->bare = rc == SQLITE_OK && job->result == STORAGE_OK;
 	}
-	if (about_the_message(rc)) {
+	if (sqlite_row_is_refused(rc)) {
 		log_refusal(core, m, rc, STORAGE_LOG_ERROR, "not kept");
 		job->result = STORAGE_UNAVAILABLE;
 		rc = run(c, UNDO);

@@ -9,7 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum verb { VERB_PUT, VERB_GET, VERB_RAW, VERB_PING };
+enum verb { VERB_PUT, VERB_GET, VERB_RAW, VERB_PART, VERB_RANGE, VERB_PING };
 
 struct answer {
 	enum verb verb;
@@ -66,6 +66,12 @@ static enum storage_result null_fates(const struct storage_settings *set, const 
 	return STORAGE_OK;
 }
 
+static enum storage_result null_reparse(
+	const struct storage_settings *set, const struct storage_reparse *want, char **error_r)
+{
+	return STORAGE_OK;
+}
+
 /* Whether it was a put. */
 static bool give(const struct answer *answer)
 {
@@ -83,6 +89,16 @@ static bool give(const struct answer *answer)
 	}
 	case VERB_RAW: {
 		struct storage_raw *op = answer->op;
+		op->done(op, STORAGE_NOT_FOUND, (struct slice){ NULL, 0 });
+		break;
+	}
+	case VERB_PART: {
+		struct storage_part *op = answer->op;
+		op->done(op, STORAGE_NOT_FOUND, NULL);
+		break;
+	}
+	case VERB_RANGE: {
+		struct storage_range *op = answer->op;
 		op->done(op, STORAGE_NOT_FOUND, (struct slice){ NULL, 0 });
 		break;
 	}
@@ -162,6 +178,16 @@ static void null_raw(struct storage *st, struct storage_raw *op)
 	take(st, VERB_RAW, op);
 }
 
+static void null_part(struct storage *st, struct storage_part *op)
+{
+	take(st, VERB_PART, op);
+}
+
+static void null_range(struct storage *st, struct storage_range *op)
+{
+	take(st, VERB_RANGE, op);
+}
+
 static void null_ping(struct storage *st, struct storage_ping *op)
 {
 	take(st, VERB_PING, op);
@@ -181,11 +207,14 @@ const struct storage_driver storage_postgres = {
 	.purge = null_purge,
 	.list_receipts = null_list_receipts,
 	.fates = null_fates,
+	.reparse = null_reparse,
 	.open = null_open,
 	.close = null_close,
 	.put = null_put,
 	.get = null_get,
 	.raw = null_raw,
+	.part = null_part,
+	.range = null_range,
 	.ping = null_ping,
 	.stats = null_stats,
 };

@@ -194,12 +194,14 @@ def test_no_question_of_the_server_reads_a_whole_table(launch):
             assert server.post(mail).json()["duplicate"] is True
             assert server.get(stored["stored_at"]).json()["subject"] == "Hello"
             assert server.get(stored["stored_at"] + "/raw").content == mail
+            assert server.get(stored["stored_at"] + "/parts/1").content == b"It works.\r\n"
             assert server.get("/health/ready").status_code == 200
             plans = wait_for(lambda: (text := file.read()) and text, "plans in the log")
         large = {row[0] for row in postgres.psql(
             f"select relname from pg_class where relkind = 'r' and reltuples > {ROWS / 2}", database=name)}
         assert len(large) == 4, large
-        for asked in ("INSERT INTO message_raw", "FROM messages message", "SELECT raw FROM"):
+        for asked in ("INSERT INTO message_raw", "FROM messages message", "SELECT raw FROM",
+                      "FROM message_parts part JOIN", "SELECT substring(raw FROM"):
             assert asked in plans, asked
         assert "Index" in plans
         whole = re.findall(r"(?:Seq Scan|Index Only Scan|Index Scan) .*", plans)

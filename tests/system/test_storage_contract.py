@@ -53,8 +53,8 @@ def test_postgres_driver_alone(server):
     assert int(summary[1]) > 20, "they were skipped"
 
 
-@pytest.mark.parametrize("program", ["check_purge", "check_receipts"])
-def test_what_commands_do_holds_over_sqlite_and_postgres(server, program):
+@pytest.mark.parametrize("program", ["check_purge", "check_receipts", "check_reparse", "check_storage_parts"])
+def test_what_else_is_promised_holds_over_sqlite_and_postgres(server, program):
     done = run_suite(server, program)
     summary = re.search(r"\d+%: Checks: \d+, Failures: 0, Errors: 0", done.stdout)
     assert done.returncode == 0 and summary, done.stdout

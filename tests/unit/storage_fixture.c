@@ -170,6 +170,7 @@ static struct mime_part parts[] = {
 		.sha256 = { 0xab },
 		.raw_offset = 200,
 		.raw_length = 6666666666,
+		.inside = "tnef:12+5000000000",
 		.is_attachment = true,
 	},
 };
@@ -181,6 +182,10 @@ static const char addresses_json[] =
 	"{\"from\":[{\"name\":\"A\",\"address\":\"alice@example.org\"},"
 	"{\"name\":null,\"address\":\"second@example.org\"}],"
 	"\"sender\":[],\"to\":[],\"cc\":[],\"bcc\":[],\"reply_to\":[]}";
+
+static const char report_json[] =
+	"{\"type\":\"delivery-status\",\"recipients\":[{\"recipient\":\"a@example.org\","
+	"\"status\":\"5.1.1\",\"diagnostic\":\"\\\"{a,b}\\\" \\\\ \xf0\x9f\x93\xac\"}]}";
 
 /* Eight bytes that no other call in this run gives. */
 static void put_unique(uint8_t out[8])
@@ -215,6 +220,11 @@ static void sample_init(struct sample *s)
 		.from = { from, 2 },
 		.text = "line\r\n" AWKWARD "\r\n",
 		.html = "<p>" AWKWARD "</p>",
+		.text_is_derived = true,
+		.reply_text = AWKWARD,
+		.security = "signed",
+		.auto_submitted = "auto-replied",
+		.list_id = "list.example.org",
 		.parts = parts,
 		.part_count = sizeof(parts) / sizeof(parts[0]),
 	};
@@ -226,6 +236,9 @@ static void sample_init(struct sample *s)
 		.mime = &s->mime,
 		.headers_json = headers_json,
 		.addresses_json = addresses_json,
+		.report_json = report_json,
+		.mailbox_tag = AWKWARD,
+		.is_bounce = true,
 	};
 	put_unique(s->message.id.bytes + 8);
 	s->message.id.bytes[6] = 0x70;
@@ -463,6 +476,81 @@ enum storage_result raw(const char *tenant, struct uuid id, const struct sample 
 	struct storage_raw op = { .tenant = tenant, .id = id, .done = on_raw, .data = &q };
 
 	storage_raw(world.store, &op);
+	return wait_for(&q);
+}
+
+static void assert_same_text(const char *is, const char *should)
+{
+	ck_assert_int_eq(is == NULL, should == NULL);
+	if (is != NULL)
+		ck_assert_str_eq(is, should);
+}
+
+struct part_question {
+	struct question q;
+	const struct mime_part *expected;
+};
+
+static void on_part(
+	struct storage_part *op, enum storage_result result, const struct storage_part_record *is)
+{
+	struct part_question *question = op->data;
+	const struct mime_part *should = question->expected;
+
+	answer(&question->q, result);
+	ck_assert_int_eq(result == STORAGE_OK, is != NULL);
+	if (is == NULL)
+		return;
+	assert_same_text(is->content_type, should->content_type);
+	assert_same_text(is->encoding, should->encoding);
+	assert_same_text(is->filename, should->filename);
+	assert_same_text(is->charset, should->charset);
+	assert_same_text(is->inside, should->inside);
+	ck_assert_uint_eq(is->size, should->size);
+	ck_assert_mem_eq(is->sha256, should->sha256, SHA256_BYTES);
+	ck_assert_uint_eq(is->raw_offset, should->raw_offset);
+	ck_assert_uint_eq(is->raw_length, should->raw_length);
+}
+
+enum storage_result part(
+	const char *tenant, struct uuid id, unsigned n, const struct mime_part *expected)
+{
+	struct part_question question = { .expected = expected };
+	struct storage_part op = {
+		.tenant = tenant, .id = id, .n = n, .done = on_part, .data = &question
+	};
+
+	storage_part(world.store, &op);
+	return wait_for(&question.q);
+}
+
+static void on_range(struct storage_range *op, enum storage_result result, struct slice bytes)
+{
+	struct question *q = op->data;
+	struct slice should = { NULL, 0 };
+
+	answer(q, result);
+	if (result == STORAGE_OK && op->offset < q->expected->message.raw.len) {
+		should = q->expected->message.raw;
+		slice_skip(&should, (size_t)op->offset);
+		should.len = should.len < op->length ? should.len : op->length;
+	}
+	ck_assert_msg(slice_eq(bytes, should), "the bytes at %llu differ",
+		(unsigned long long)op->offset);
+}
+
+enum storage_result range(const char *tenant, struct uuid id, uint64_t offset, uint32_t length,
+	const struct sample *expected)
+{
+	struct question q = { .expected = expected };
+	struct storage_range op = { .tenant = tenant,
+		.id = id,
+		.offset = offset,
+		.length = length,
+		.done = on_range,
+		.data = &q };
+
+	storage_range(world.store, &op);
 	return wait_for(&q);
 }
 

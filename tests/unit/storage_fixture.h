@@ -89,6 +89,13 @@ enum storage_result get(const char *tenant, struct uuid id,
 /* With STORAGE_OK the bytes are those of `expected`, unless that is NULL. */
 enum storage_result raw(const char *tenant, struct uuid id, const struct sample *expected);
 
+/* With STORAGE_OK it is as `expected` was put. */
+enum storage_result part(
+	const char *tenant, struct uuid id, unsigned n, const struct mime_part *expected);
+/* With STORAGE_OK the bytes are those of `expected` there, as far as it has any. */
+enum storage_result range(const char *tenant, struct uuid id, uint64_t offset, uint32_t length,
+	const struct sample *expected);
+
 /* Results compare as words, so that a failure can be read. */
 #define ck_assert_result(is, should)                                                               \
 	ck_assert_str_eq(storage_result_name(is), storage_result_name(should))

@@ -39,13 +39,16 @@ static json_t *json_parts(const struct mime_message *m)
 		const struct mime_part *p = &m->parts[i];
 		char sha256_hex[SHA256_HEX + 1];
 		hex_encode(p->sha256, SHA256_BYTES, sha256_hex);
-		json_array_append_new(array,
+		json_t *part =
 			json_pack("{s:i,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s,s:I,s:s,s:b}", "n",
 				(int)p->n, "path", p->path, "content_type", p->content_type,
 				"filename", p->filename, "disposition", p->disposition,
 				"content_id", p->content_id, "charset", p->charset, "encoding",
 				p->encoding, "size", (json_int_t)p->size, "sha256", sha256_hex,
-				"is_attachment", (int)p->is_attachment));
+				"is_attachment", (int)p->is_attachment);
+		if (p->inside != NULL)
+			json_object_set_new(part, "inside", json_string(p->inside));
+		json_array_append_new(array, part);
 	}
 	return array;
 }
@@ -64,6 +67,23 @@ static void looks_like_envelope_of(const struct storage_record *r, const struct 
 	assert_text("client_hostname", r->client_hostname, s->envelope.client_hostname);
 	assert_text("orig_recipient", r->orig_recipient, s->envelope.orig_recipient);
 	assert_text("client_helo", r->client_helo, s->envelope.client_helo);
+}
+
+static void looks_derived_as(const struct storage_record *r, const struct storage_message *m)
+{
+	const char *report = m->report_json != NULL ? m->report_json : "[]";
+
+	ck_assert_int_eq(r->text_is_derived, m->mime->text_is_derived);
+	ck_assert_int_eq(r->reply_text.base != NULL, m->mime->reply_text != NULL);
+	if (m->mime->reply_text != NULL)
+		ck_assert(slice_eq(r->reply_text, slice_str(m->mime->reply_text)));
+	assert_text("security", r->security, m->mime->security);
+	assert_text("auto_submitted", r->auto_submitted, m->mime->auto_submitted);
+	assert_text("list_id", r->list_id, m->mime->list_id);
+	ck_assert_int_eq(r->is_bounce, m->is_bounce);
+	assert_json("report", r->report_json, json_loads(report, 0, NULL));
+	assert_text("mailbox_tag", r->mailbox_tag, m->mailbox_tag);
+	ck_assert_uint_eq(r->parser_version, MIME_PARSER_VERSION);
 }
 
 void looks_like(const struct storage_record *r, const struct sample *s)
@@ -86,11 +106,16 @@ void looks_like(const struct storage_record *r, const struct sample *s)
 	assert_json("parts", r->parts_json, json_parts(m));
 	ck_assert_str_eq(r->parse_status, mime_status_name(m->status));
 	assert_json("defects", r->defects_json, json_strings(m->defects.list, m->defects.count));
+	looks_derived_as(r, &s->message);
 }
 
 void looks_bare(const struct storage_record *r, const struct sample *s)
 {
+	static const struct mime_message no_mime;
+	const struct storage_message nothing = { .mime = &no_mime };
+
 	looks_like_envelope_of(r, s);
+	looks_derived_as(r, &nothing);
 	ck_assert_ptr_null(r->message_id);
 	ck_assert_ptr_null(r->in_reply_to);
 	ck_assert_ptr_null(r->subject);

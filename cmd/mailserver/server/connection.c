@@ -251,6 +251,11 @@ static struct connection *connection_of(h2o_req_t *req)
 	return req->conn->callbacks->get_socket(req->conn)->on_close.data;
 }
 
+void connection_give_up(h2o_req_t *req)
+{
+	connection_cut(connection_of(req));
+}
+
 static int on_req(h2o_handler_t *self, h2o_req_t *req)
 {
 	struct connection *c = connection_of(req);

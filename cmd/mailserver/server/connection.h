@@ -21,6 +21,10 @@ void connection_open(struct worker *w, h2o_socket_t *sock);
 /* To be called a few times a second. Cuts what is over its time; while draining, what is idle. */
 void connections_sweep(struct worker *w);
 
+/* Ends the connection that the request is on, without the rest of its answer: what is still to be
+ * written fails. Only while something is. */
+void connection_give_up(h2o_req_t *req);
+
 /* Before the chain: marks a request's begin and end on its connection. */
 void connections_attach(h2o_pathconf_t *path);
 

@@ -83,6 +83,26 @@ static void add_addresses(struct buf *b, const char *json)
 	buf_add(b, json + 1, len - 2);
 }
 
+static void add_more_derived(struct buf *b, const struct storage_record *rec)
+{
+	buf_json_key(b, "text_is_derived");
+	buf_json_bool(b, rec->text_is_derived);
+	buf_json_key(b, "reply_text");
+	if (rec->reply_text.base != NULL)
+		buf_json_slice(b, rec->reply_text);
+	else
+		buf_json_raw(b, NULL);
+	add_string(b, "security", rec->security);
+	add_string(b, "auto_submitted", rec->auto_submitted);
+	add_string(b, "list_id", rec->list_id);
+	buf_json_key(b, "is_bounce");
+	buf_json_bool(b, rec->is_bounce);
+	add_raw(b, "report", rec->report_json);
+	add_string(b, "mailbox_tag", rec->mailbox_tag);
+	buf_json_key(b, "parser_version");
+	buf_json_int(b, rec->parser_version);
+}
+
 static void add_record(struct buf *b, const struct storage_record *rec)
 {
 	char id[UUID_TEXT + 1], sha256_hex[SHA256_HEX + 1];
@@ -114,6 +134,7 @@ static void add_record(struct buf *b, const struct storage_record *rec)
 	add_raw(b, "parts", rec->parts_json != NULL ? rec->parts_json : "[]");
 	add_string(b, "parse_status", rec->parse_status);
 	add_raw(b, "defects", rec->defects_json != NULL ? rec->defects_json : "[]");
+	add_more_derived(b, rec);
 	buf_json_end(b, '}');
 }
 

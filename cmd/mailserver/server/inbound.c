@@ -136,10 +136,9 @@ static void inbound_finish(struct parse_job *job)
 	struct storage_message *m = &in->message;
 
 	m->mime = job->mime;
-	m->headers_json = mime_headers_json(job->mime);
-	m->addresses_json = mime_addresses_json(job->mime);
 	envelope_complete(in->arena, &in->envelope, job->mime);
 	m->envelope = &in->envelope;
+	storage_message_derive(m, in->arena);
 	envelope_digest(&in->envelope, in->idempotency_key, m->sha256, m->key);
 }
 

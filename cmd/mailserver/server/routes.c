@@ -8,6 +8,7 @@ const struct route routes[] = {
 		inbound_relay_post },
 	{ "GET", "/api/emails/{id}", SCOPE_READ, email_get },
 	{ "GET", "/api/emails/{id}/raw", SCOPE_READ, email_raw_get },
+	{ "GET", "/api/emails/{id}/parts/{n}", SCOPE_READ, email_part_get },
 	{ "GET", "/health", SCOPE_NONE, health_get },
 	{ "GET", "/health/live", SCOPE_NONE, health_live_get },
 	{ "GET", "/health/ready", SCOPE_NONE, health_ready_get },

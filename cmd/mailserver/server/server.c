@@ -191,10 +191,11 @@ static void setup_http(struct server *s)
 	chain_attach(&host->fallback_path, &chain);
 }
 
-static struct parse_pool *start_parse_pool(const struct config *config)
+struct parse_pool_settings server_parse_settings(const struct config *config)
 {
 	const struct config_limits *l = &config->limits;
-	struct parse_pool_settings set = {
+
+	return (struct parse_pool_settings){
 		.threads = l->parse_threads > 0 ? l->parse_threads : cores(),
 		.max_lost_threads = MAX_LOST_PARSE_THREADS,
 		.deadline_cpu_ms = l->parse_cpu_ms,
@@ -209,6 +210,11 @@ static struct parse_pool *start_parse_pool(const struct config *config)
 			.filename_bytes = l->filename_bytes,
 		},
 	};
+}
+
+static struct parse_pool *start_parse_pool(const struct config *config)
+{
+	struct parse_pool_settings set = server_parse_settings(config);
 
 	mime_init();
 	return parse_pool_new(&set);

@@ -60,6 +60,9 @@ void server_setup_log(const struct config *config);
 /* What the configuration says about the database; borrows the configuration's strings. */
 struct storage_settings server_storage_settings(const struct config *config);
 
+/* And about parsing. */
+struct parse_pool_settings server_parse_settings(const struct config *config);
+
 /* What it says about how long mail is kept; a copy that lives as long as the arena. */
 struct storage_retention server_retention(const struct config *config, struct arena *arena);
 

@@ -29,6 +29,8 @@ static const char *const verbs[] = {
 	[STORAGE_VERB_PUT] = "put",
 	[STORAGE_VERB_GET] = "get",
 	[STORAGE_VERB_RAW] = "raw",
+	[STORAGE_VERB_PART] = "part",
+	[STORAGE_VERB_RANGE] = "range",
 	[STORAGE_VERB_PING] = "ping",
 };
 static const char *const stages[] = {

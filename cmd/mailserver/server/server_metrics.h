@@ -25,7 +25,14 @@ const struct http_metrics *server_metrics_http(const struct server_metrics *metr
 struct metrics_shard *server_metrics_shard(struct server_metrics *metrics);
 
 /* On the worker's own thread. */
-enum storage_verb { STORAGE_VERB_PUT, STORAGE_VERB_GET, STORAGE_VERB_RAW, STORAGE_VERB_PING };
+enum storage_verb {
+	STORAGE_VERB_PUT,
+	STORAGE_VERB_GET,
+	STORAGE_VERB_RAW,
+	STORAGE_VERB_PART,
+	STORAGE_VERB_RANGE,
+	STORAGE_VERB_PING,
+};
 void count_storage(
 	struct worker *w, enum storage_verb verb, enum storage_result result, int64_t began_us);
 enum email_stage { STAGE_PARSE, STAGE_STORE, STAGE_TOTAL };

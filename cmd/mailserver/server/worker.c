@@ -157,6 +157,8 @@ static int setup(struct worker *w)
 	spool_init(&w->spool);
 	h2o_timeout_init(loop_h2o(w->loop), &w->handler_timeout,
 		(uint64_t)server->config->handler_timeout * 1000);
+	h2o_timeout_init(loop_h2o(w->loop), &w->write_timeout,
+		(uint64_t)server->config->write_timeout * 1000);
 	loop_timer_init(&w->sweep, w->loop, on_sweep, w);
 	loop_mailbox_init(&w->control, w->loop, on_control);
 	parse_mailbox_init(&w->parsed, w->loop);
@@ -190,6 +192,7 @@ static void teardown(struct worker *w)
 	loop_mailbox_deinit(&w->control);
 	loop_timer_deinit(&w->sweep);
 	h2o_timeout_dispose(loop_h2o(w->loop), &w->handler_timeout);
+	h2o_timeout_dispose(loop_h2o(w->loop), &w->write_timeout);
 	h2o_multithread_queue_t *queue = w->http.queue;
 	h2o_context_dispose(&w->http);
 	policy_free(&w->policy);

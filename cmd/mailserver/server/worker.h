@@ -41,6 +41,7 @@ struct worker {
 	struct loop_mail accept_mail, drain_mail;
 	struct loop_mailbox parsed; /* answers of the parse pool */
 	h2o_timeout_t handler_timeout;
+	h2o_timeout_t write_timeout; /* for one piece of an answer that is sent in pieces */
 	struct worker_ping last_ping;
 	int64_t full_at_us; /* when a message found the disk full, and none has been kept since; or 0 */
 	bool draining;
