@@ -177,7 +177,14 @@ bench-mta: ## messages a second through Postfix, with `mailserver deliver` and w
 	@sh tests/deps.sh --unpack build/mta $(MTAS)
 	@$(MAKE) --no-print-directory -s V=release all
 	MAILSERVER=$(CURDIR)/build/release/bin/mailserver $(PY) tests/bench/mta.py $(OPTIONS)
-FUZZ_DEPS  := clang libclang-rt-14-dev
+
+golden: build/release/tests/mime_json ## accept what lib/mime makes of the samples; BEFORE=old mime_json
+	$(PY) tests/mime/golden.py $(if $(BEFORE),--before $(BEFORE))
+
+fuzz: ## fuzz lib/mime for TIME seconds (60); what it finds lies in build/fuzz/finds/
+	@sh tests/deps.sh $(BUILD_DEPS) $(FUZZ_DEPS)
+	@$(MAKE) --no-print-directory -s V=fuzz build/fuzz/fuzz/fuzz_mime
+	@sh tests/fuzz/run.sh build/fuzz/fuzz/fuzz_mime $(or $(TIME),60) $(OPTIONS)
 
 lint: ## layering, formatting, cppcheck
 	$(PY) tests/lint.py

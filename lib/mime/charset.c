@@ -7,7 +7,7 @@
 #include <iconv.h>
 #include <string.h>
 
-enum { LABEL_MAX = 40 };
+enum { LABEL_MAX = 40, MAX_HEADER_GUESSES = 64 };
 
 enum charset_kind { CHARSET_ASCII, CHARSET_UTF8, CHARSET_WINDOWS_1252, CHARSET_ICONV };
 
@@ -304,6 +304,28 @@ void mime_body_to_utf8(
 	mime_to_utf8(w, label, bytes, out);
 }
 
+/* False, with nothing added, unless the bytes mean something in the body's charset. */
+static bool from_body_charset(struct mime_work *w, struct slice bytes, struct buf *out)
+{
+	char label[LABEL_MAX + 1];
+	const char *iconv_name;
+	size_t before = out->len;
+
+	if (w->body_charset == NULL || !clean_label(slice_str(w->body_charset), label) ||
+		find_kind(label, &iconv_name) != CHARSET_ICONV)
+		return false;
+	iconv_t cd = iconv_open("UTF-8", iconv_name);
+	if (cd == (iconv_t)-1)
+		return false;
+	bool good = convert(cd, bytes, out);
+	iconv_close(cd);
+	if (!good) {
+		out->len = before;
+		out->base[before] = '\0';
+	}
+	return good;
+}
+
 void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out)
 {
 	if (is_utf8(bytes)) {
@@ -311,5 +333,9 @@ void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *ou
 		return;
 	}
 	mime_note(w, DEFECT_HEADER_CHARSET);
-	from_windows_1252(bytes, out);
+	/* A guess costs more than the bytes do. */
+	if (w->header_guesses++ >= MAX_HEADER_GUESSES)
+		from_windows_1252(bytes, out);
+	else if (!from_body_charset(w, bytes, out))
+		guess(bytes, out);
 }

@@ -193,6 +193,7 @@ void mime_headers_fill(struct mime_work *w, struct slice section)
 	struct mime_fields fields = mime_fields_split(w, section, w->limits->header_fields);
 	bool seen[SINGLES + 3] = { false };
 
+	w->body_charset = mime_param(w, mime_fields_last(&fields, "content-type"), "charset");
 	w->m->headers = arena_alloc(w->arena, fields.count * sizeof(w->m->headers[0]));
 	for (size_t i = 0; i < fields.count; i++) {
 		struct mime_header *header = &w->m->headers[w->m->header_count++];

@@ -58,6 +58,8 @@ struct mime_work {
 	struct mime_message *m;
 	uint64_t defects;            /* a bit for each enum mime_defect */
 	struct buf line, word, text; /* scratch: unfolded, decoded, converted */
+	const char *body_charset;    /* of the top Content-Type; or NULL */
+	unsigned header_guesses;     /* made so far at charsets of raw bytes in headers */
 };
 
 static inline void mime_note(struct mime_work *w, enum mime_defect defect)
@@ -81,7 +83,8 @@ void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, s
  * has no label may name its charset itself. */
 void mime_body_to_utf8(
 	struct mime_work *w, struct slice label, struct slice bytes, bool html, struct buf *out);
-/* Raw 8-bit text of a header: UTF-8 (RFC 6532) or else windows-1252, which is noted. */
+/* Raw 8-bit text of a header: UTF-8 (RFC 6532), or else what the body is labelled with, what the
+ * detector says, or windows-1252; which is noted. */
 void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *out);
 /* utf8_clean(), sooner done where nothing is to clean. */
 char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool *changed_r);

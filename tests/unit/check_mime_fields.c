@@ -76,6 +76,38 @@ START_TEST(subjects_and_names_are_decoded_alike)
 }
 END_TEST
 
+START_TEST(raw_bytes_in_headers_are_read_as_the_body_is_labelled)
+{
+	/* The type stands behind them, as it does in real mail. */
+	parse("Subject: \xa7\x41\xa6\x6e\r\nFrom: \xa7\x41 <a@b>\r\n"
+	      "Content-Type: text/plain; charset=\"Big5\"\r\n\r\n");
+	ck_assert_str_eq(m->subject, "\u4f60\u597d");
+	ck_assert_str_eq(m->from.list[0].name, "\u4f60");
+	assert_defects("header_charset");
+	parse("Subject: \xf0\xd2\xc9\xd7\xc5\xd4\r\nContent-Type: text/plain; "
+	      "charset=koi8-r\r\n\r\n");
+	ck_assert_str_eq(m->subject, "\u041f\u0440\u0438\u0432\u0435\u0442");
+	/* Bytes that mean nothing there, and labels that tell nothing. */
+	parse("Subject: \xfc\xff\r\nContent-Type: text/plain; charset=Big5\r\n\r\n");
+	ck_assert_str_eq(m->subject, "\u00fc\u00ff");
+	parse("Subject: \xfc\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n");
+	ck_assert_str_eq(m->subject, "\u00fc");
+}
+END_TEST
+
+START_TEST(only_so_many_guesses_are_made_at_headers)
+{
+	char raw[100 * 32 + 100], *to = raw;
+
+	for (int i = 0; i < 100; i++)
+		to += sprintf(to, "X-%d: \xa7\x41\r\n", i);
+	strcpy(to, "Content-Type: text/plain; charset=Big5\r\n\r\n");
+	parse(raw);
+	ck_assert_str_eq(m->headers[0].value, "\u4f60");
+	ck_assert_str_eq(m->headers[99].value, "\u00a7A");
+}
+END_TEST
+
 /* Dates */
 
 static const struct {
@@ -336,6 +368,8 @@ int main(void)
 	LOOP(tc, references_are_split_and_folded_ids_made_whole, references);
 	LOOP(tc, addresses_in_obsolete_syntax_are_read, addresses);
 	LOOP(tc, damaged_header_sections_give_what_can_be_read, sections);
+	tcase_add_test(tc, raw_bytes_in_headers_are_read_as_the_body_is_labelled);
+	tcase_add_test(tc, only_so_many_guesses_are_made_at_headers);
 	tcase_add_test(tc, of_a_bare_cr_message_the_parts_are_of_the_bytes_as_they_came);
 	tcase_add_test(tc, content_without_its_blank_line_is_there_from_its_first_byte);
 	tcase_add_test(tc, fields_that_repeat_or_are_missing);
