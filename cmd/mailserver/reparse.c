@@ -19,7 +19,8 @@ static const char usage[] =
 	"      --since TIME        what was taken in from then on, as 2026-11-25 or\n"
 	"      --until TIME        \"2026-11-25 09:10:18\" (local time, or with an offset); and "
 	"before then\n"
-	"      --status LIST       what came out as that: ok, degraded, failed; with commas between\n"
+	"      --status LIST       what came out as that: ok, degraded, failed; with commas "
+	"between\n"
 	"      --older-parser      what a parser older than this one has derived\n"
 	"      --dry-run           write nothing, and say what would change\n"
 	"\n"
@@ -52,7 +53,8 @@ struct reparse {
 	size_t batch_count, unanswered;
 	bool overloaded;
 	uint64_t looked, outcomes[STORAGE_ANEW_GONE + 1];
-	uint64_t moved[STATUSES + 1][STATUSES]; /* by status before, the last being any other; and after */
+	uint64_t moved[STATUSES + 1]
+		      [STATUSES]; /* by status before, the last being any other; and after */
 	int64_t said_us;
 	struct uuid last;
 };
@@ -285,8 +287,8 @@ static bool take_statuses(const char *list, unsigned *statuses)
 	for (const char *at = list; at != NULL;) {
 		size_t len = strcspn(at, ",");
 		unsigned status = MIME_OK;
-		while (status < STATUSES && !slice_eq((struct slice){ at, len },
-						    slice_str(mime_status_name(status))))
+		while (status < STATUSES &&
+			!slice_eq((struct slice){ at, len }, slice_str(mime_status_name(status))))
 			status++;
 		if (status == STATUSES)
 			return false;
