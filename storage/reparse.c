@@ -40,8 +40,8 @@ void storage_read_recipients(struct arena *arena, const char *json, struct envel
 	json_array_foreach(list, i, value)
 	{
 		if (json_is_string(value))
-			env->recipients[env->recipient_count++] =
-				arena_strdup(arena, json_string_value(value));
+			env->recipients[env->recipient_count++] = arena_strdup(
+				arena, json_string_value(value));
 	}
 	json_decref(list);
 }

@@ -128,7 +128,7 @@ struct mime_message {
 
 	const char *auto_submitted; /* "auto-replied", "auto-generated", …; NULL: by a person */
 	const char *list_id;        /* RFC 2919, lower case, without angle brackets; or NULL */
-	bool is_bounce; /* says that mail was not delivered; see mime_is_bounce() */
+	bool is_bounce;             /* says that mail was not delivered; see mime_is_bounce() */
 	struct mime_report report;
 };
 

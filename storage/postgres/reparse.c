@@ -83,8 +83,8 @@ static void write_statuses(const struct reparse *r, struct buf *list)
 	buf_init(list, 64);
 	for (unsigned status = MIME_OK; status <= MIME_FAILED; status++)
 		if (storage_reparse_wants(r->want, status))
-			buf_printf(list, "%c%s", list->len == 0 ? '{' : ',',
-				mime_status_name(status));
+			buf_printf(
+				list, "%c%s", list->len == 0 ? '{' : ',', mime_status_name(status));
 	buf_putc(list, '}');
 }
 
@@ -112,8 +112,8 @@ static bool find_page(struct reparse *r, const char *before, char after[UUID_TEX
 		w->size = strtoull(PQgetvalue(page, row, 1), NULL, 10);
 		r->wanted_count += PQgetvalue(page, row, 2)[0] == '1';
 	}
-	snprintf(after, UUID_TEXT + 1, "%s",
-		rows == PAGE_ROWS ? PQgetvalue(page, rows - 1, 0) : "");
+	snprintf(
+		after, UUID_TEXT + 1, "%s", rows == PAGE_ROWS ? PQgetvalue(page, rows - 1, 0) : "");
 	r->want->looked(r->want->data, (size_t)rows);
 	PQclear(page);
 	return true;
@@ -195,14 +195,16 @@ static bool read_batch(struct reparse *r, size_t *at)
 	"(SELECT * FROM unnest($24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,"   \
 	" $37, $38) AS given (" PG_PART_COLUMNS "))"
 
-static const char compare_sql[] =
-	"SELECT ((SELECT ROW(" PG_DERIVED_COLUMNS_BUT_VERSION ") FROM messages WHERE id = $1)"
-	" IS DISTINCT FROM (SELECT ROW(" PG_DERIVED_COLUMNS_BUT_VERSION
-	") FROM " DERIVED_INPUT " AS given)"
-	" OR EXISTS ((SELECT " PG_PART_COLUMNS " FROM message_parts WHERE id = $1"
-	"   EXCEPT SELECT * FROM " PARTS_INPUT " AS given)"
-	"  UNION ALL (SELECT * FROM " PARTS_INPUT " AS given"
-	"   EXCEPT SELECT " PG_PART_COLUMNS " FROM message_parts WHERE id = $1)))::int::text";
+static const char compare_sql[] = "SELECT ((SELECT ROW(" PG_DERIVED_COLUMNS_BUT_VERSION
+				  ") FROM messages WHERE id = $1)"
+				  " IS DISTINCT FROM (SELECT ROW(" PG_DERIVED_COLUMNS_BUT_VERSION
+				  ") FROM " DERIVED_INPUT " AS given)"
+				  " OR EXISTS ((SELECT " PG_PART_COLUMNS
+				  " FROM message_parts WHERE id = $1"
+				  "   EXCEPT SELECT * FROM " PARTS_INPUT " AS given)"
+				  "  UNION ALL (SELECT * FROM " PARTS_INPUT " AS given"
+				  "   EXCEPT SELECT " PG_PART_COLUMNS
+				  " FROM message_parts WHERE id = $1)))::int::text";
 
 /* The parts that are there are overwritten, what is too many goes: no row is deleted and inserted again
  * by one statement. */
@@ -225,9 +227,9 @@ static const char write_sql[] =
 	"  inside = excluded.inside"
 	") SELECT count(*)::text FROM message";
 
-static const char note_sql[] =
-	"WITH message AS (UPDATE messages SET parser_version = $2::integer WHERE id = $1 RETURNING id)"
-	" SELECT count(*)::text FROM message";
+static const char note_sql[] = "WITH message AS (UPDATE messages SET parser_version = $2::integer "
+			       "WHERE id = $1 RETURNING id)"
+			       " SELECT count(*)::text FROM message";
 
 static const Oid types[] = { PG_UUID, PG_DERIVED_TYPES, PG_PART_TYPES };
 
@@ -254,8 +256,8 @@ static void fill(struct reparse *r, const struct storage_kept *kept, bool bare)
 }
 
 /* A statement with one number as its result. */
-static bool ask(struct reparse *r, const char *doing, const char *sql, const Oid *param_types,
-	bool *yes_r)
+static bool ask(
+	struct reparse *r, const char *doing, const char *sql, const Oid *param_types, bool *yes_r)
 {
 	PGresult *res = pg_session_query_params(
 		&r->session, doing, sql, param_types, &r->params, 0);
@@ -296,10 +298,10 @@ static bool write_one(struct reparse *r, struct storage_kept *kept, bool bare)
 	}
 	pg_params_clear(&r->params);
 	if (ok)
-		kept->outcome = !is_there    ? STORAGE_ANEW_GONE
-				: bare       ? STORAGE_ANEW_BARE
-				: differs    ? STORAGE_ANEW_CHANGED
-					     : STORAGE_ANEW_SAME;
+		kept->outcome = !is_there ? STORAGE_ANEW_GONE
+				: bare    ? STORAGE_ANEW_BARE
+				: differs ? STORAGE_ANEW_CHANGED
+					  : STORAGE_ANEW_SAME;
 	return ok;
 }
 

@@ -21,15 +21,15 @@
 	" parser_version"
 /* Of the arrays that the values come in. */
 #define PG_DERIVED_TYPES                                                                           \
-	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,            /* message_id … refs */            \
-		PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY,            /* date, subject */                \
-		PG_TEXT_ARRAY, PG_TEXT_ARRAY,                   /* from */                         \
-		PG_JSONB_ARRAY, PG_JSONB_ARRAY,                 /* addresses, headers */           \
-		PG_TEXT_ARRAY, PG_TEXT_ARRAY,                   /* text, html */                   \
-		PG_TEXT_ARRAY, PG_TEXT_ARRAY,                   /* parse_status, defects */        \
-		PG_BOOL_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,    /* text_is_derived … security */   \
-		PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_BOOL_ARRAY,    /* auto_submitted … is_bounce */   \
-		PG_JSONB_ARRAY, PG_TEXT_ARRAY, PG_INT4_ARRAY    /* report … parser_version */
+	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,         /* message_id … refs */             \
+		PG_TIMESTAMPTZ_ARRAY, PG_TEXT_ARRAY,         /* date, subject */                   \
+		PG_TEXT_ARRAY, PG_TEXT_ARRAY,                /* from */                            \
+		PG_JSONB_ARRAY, PG_JSONB_ARRAY,              /* addresses, headers */              \
+		PG_TEXT_ARRAY, PG_TEXT_ARRAY,                /* text, html */                      \
+		PG_TEXT_ARRAY, PG_TEXT_ARRAY,                /* parse_status, defects */           \
+		PG_BOOL_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY, /* text_is_derived … security */    \
+		PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_BOOL_ARRAY, /* auto_submitted … is_bounce */    \
+		PG_JSONB_ARRAY, PG_TEXT_ARRAY, PG_INT4_ARRAY /* report … parser_version */
 
 /* The same for message_parts and pg_row_add_part(). */
 #define PG_PART_COLUMNS                                                                            \
@@ -37,9 +37,9 @@
 	" sha256, is_attachment, raw_offset, raw_length, inside"
 #define PG_PART_TYPES                                                                              \
 	PG_UUID_ARRAY, PG_INT4_ARRAY, PG_TEXT_ARRAY,          /* id, n, path */                    \
-		PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* content_type … disposition */     \
-		PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* content_id … encoding */          \
-		PG_INT8_ARRAY, PG_BYTEA_ARRAY, PG_BOOL_ARRAY, /* size … is_attachment */           \
+		PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* content_type … disposition */   \
+		PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,  /* content_id … encoding */        \
+		PG_INT8_ARRAY, PG_BYTEA_ARRAY, PG_BOOL_ARRAY, /* size … is_attachment */         \
 		PG_INT8_ARRAY, PG_INT8_ARRAY, PG_TEXT_ARRAY   /* raw_offset … inside */
 
 enum { PG_DERIVED_COUNT = 22, PG_PART_COUNT = 15 };

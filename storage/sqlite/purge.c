@@ -69,7 +69,7 @@ struct purge {
 	const struct storage_retention *keep;
 	int64_t now_us;
 	struct storage_purged *purged;
-	char *tenant;      /* whose is due, "" at first */
+	char *tenant; /* whose is due, "" at first */
 	int tenant_len;
 	char below[UUID_TEXT + 1]; /* up to where */
 };

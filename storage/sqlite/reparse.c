@@ -117,8 +117,8 @@ static bool find_page(struct reparse *r, const char *before, char after[UUID_TEX
 		snprintf(w->id, sizeof(w->id), "%s", (const char *)sqlite3_column_text(stmt, 0));
 		snprintf(after, UUID_TEXT + 1, "%s", w->id);
 		w->size = (uint64_t)sqlite3_column_int64(stmt, 1);
-		r->wanted_count += is_wanted(r, (const char *)sqlite3_column_text(stmt, 2),
-			sqlite3_column_int(stmt, 3));
+		r->wanted_count += is_wanted(
+			r, (const char *)sqlite3_column_text(stmt, 2), sqlite3_column_int(stmt, 3));
 		rows++;
 	}
 	bool ok = is_well(r, rc);
@@ -202,8 +202,8 @@ static int step_once(sqlite3_stmt *stmt)
 	return rc;
 }
 
-static int run_derived(struct reparse *r, enum statement which, const char *id,
-	const struct storage_message *m)
+static int run_derived(
+	struct reparse *r, enum statement which, const char *id, const struct storage_message *m)
 {
 	sqlite3_stmt *stmt = ask(r, which, id);
 	struct sqlite_row row;

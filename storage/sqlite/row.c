@@ -99,7 +99,8 @@ void sqlite_row_bind_part(sqlite3_stmt *stmt, const char *id, const struct mime_
 	sqlite_bind_text(stmt, 15, p->inside);
 }
 
-struct mime_message *sqlite_row_bare(const struct storage_message *m, struct storage_message *bare_r)
+struct mime_message *sqlite_row_bare(
+	const struct storage_message *m, struct storage_message *bare_r)
 {
 	const struct mime_strings *known = &m->mime->defects;
 	struct mime_message *nothing = mime_unparsed(STORAGE_BARE_DEFECT);

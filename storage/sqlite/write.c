@@ -40,7 +40,8 @@ const char *const sqlite_write_statements[] = {
 		" ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,"
 		" ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)",
 	[INSERT_RAW] = "insert into message_raw (id, raw) values (?1, ?2)",
-	[INSERT_PART] = "insert into message_parts (" SQLITE_PART_COLUMNS ") values (?1, ?2, ?3, ?4,"
+	[INSERT_PART] = "insert into message_parts (" SQLITE_PART_COLUMNS
+			") values (?1, ?2, ?3, ?4,"
 			" ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
 	[STATEMENTS] = NULL,
 };

@@ -40,14 +40,17 @@ static struct sample *put_samples(size_t count)
 static void damage(void)
 {
 	world.backend->exec(&world.database,
-		"update messages set subject = 'old', text = null, message_id = null, from_name = 'x',"
-		" date = null, parse_status = 'failed', is_bounce = not is_bounce, mailbox_tag = null,"
+		"update messages set subject = 'old', text = null, message_id = null, from_name = "
+		"'x',"
+		" date = null, parse_status = 'failed', is_bounce = not is_bounce, mailbox_tag = "
+		"null,"
 		" report = null, reply_text = 'old', parser_version = 0");
 	world.backend->exec(&world.database, "delete from message_parts where n = 2");
 	world.backend->exec(&world.database, "update message_parts set filename = 'old'");
 	world.backend->exec(&world.database,
 		"insert into message_parts (id, n, path, content_type, encoding, size, sha256,"
-		" is_attachment, raw_offset, raw_length) select id, 7, '7', 'a/b', '7bit', 1, sha256,"
+		" is_attachment, raw_offset, raw_length) select id, 7, '7', 'a/b', '7bit', 1, "
+		"sha256,"
 		" is_attachment, 0, 0 from message_parts where n = 1");
 }
 
@@ -243,14 +246,16 @@ END_TEST
 
 START_TEST(each_column_that_differs_is_seen)
 {
-	static const char *const columns[] = { "message_id", "in_reply_to", "subject", "from_address",
-		"from_name", "text", "html", "parse_status", "reply_text", "security",
-		"auto_submitted", "list_id", "mailbox_tag" };
+	static const char *const columns[] = { "message_id", "in_reply_to", "subject",
+		"from_address", "from_name", "text", "html", "parse_status", "reply_text",
+		"security", "auto_submitted", "list_id", "mailbox_tag" };
 	static const char *const others[] = { "update messages set date = null",
-		"update messages set report = null", "update messages set is_bounce = not is_bounce",
+		"update messages set report = null",
+		"update messages set is_bounce = not is_bounce",
 		"update messages set text_is_derived = not text_is_derived",
-		"update messages set headers = addresses", "update messages set addresses = headers",
-		"update messages set refs = defects", "update messages set defects = refs",
+		"update messages set headers = addresses",
+		"update messages set addresses = headers", "update messages set refs = defects",
+		"update messages set defects = refs",
 		"update message_parts set inside = 'x' where n = 2",
 		"update message_parts set size = 0 where n = 1", "delete from message_parts" };
 	struct anew a = { .samples = put_samples(1), .count = 1 };
@@ -364,8 +369,7 @@ START_TEST(refused_message_is_kept_bare_and_harms_no_other)
 	for (size_t i = 0; i < 5; i++)
 		if (&a.samples[i] != poison)
 			assert_kept(&a.samples[i]);
-	ck_assert_result(
-		get("default", poison->message.id, looks_bare, poison), STORAGE_OK);
+	ck_assert_result(get("default", poison->message.id, looks_bare, poison), STORAGE_OK);
 	ck_assert_result(raw("default", poison->message.id, poison), STORAGE_OK);
 	free(a.samples);
 }

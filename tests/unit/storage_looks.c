@@ -39,13 +39,11 @@ static json_t *json_parts(const struct mime_message *m)
 		const struct mime_part *p = &m->parts[i];
 		char sha256_hex[SHA256_HEX + 1];
 		hex_encode(p->sha256, SHA256_BYTES, sha256_hex);
-		json_t *part =
-			json_pack("{s:i,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s,s:I,s:s,s:b}", "n",
-				(int)p->n, "path", p->path, "content_type", p->content_type,
-				"filename", p->filename, "disposition", p->disposition,
-				"content_id", p->content_id, "charset", p->charset, "encoding",
-				p->encoding, "size", (json_int_t)p->size, "sha256", sha256_hex,
-				"is_attachment", (int)p->is_attachment);
+		json_t *part = json_pack("{s:i,s:s,s:s,s:s?,s:s?,s:s?,s:s?,s:s,s:I,s:s,s:b}", "n",
+			(int)p->n, "path", p->path, "content_type", p->content_type, "filename",
+			p->filename, "disposition", p->disposition, "content_id", p->content_id,
+			"charset", p->charset, "encoding", p->encoding, "size", (json_int_t)p->size,
+			"sha256", sha256_hex, "is_attachment", (int)p->is_attachment);
 		if (p->inside != NULL)
 			json_object_set_new(part, "inside", json_string(p->inside));
 		json_array_append_new(array, part);
