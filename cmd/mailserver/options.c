@@ -39,6 +39,23 @@ bool options_parse(int argc, char **argv, const char *usage, const struct option
 	return false;
 }
 
+bool options_walk(int argc, char **argv, const struct option *known, const char *usage,
+	bool (*take)(void *data, int option, const char *value), void *data)
+{
+	int option, index = -1;
+
+	while ((option = getopt_long(argc, argv, "c:", known, &index)) != -1) {
+		if (take(data, option, optarg))
+			continue;
+		if (option != '?')
+			fprintf(stderr, "mailserver %s: --%s cannot be \"%s\"\n\n", argv[0],
+				known[index].name, optarg);
+		fputs(usage, stderr);
+		return false;
+	}
+	return true;
+}
+
 struct config_result *options_load(const struct config_request *request, const char *command)
 {
 	struct config_result *result = config_load(request);

@@ -17,6 +17,12 @@ struct options_switch {
 bool options_parse(int argc, char **argv, const char *usage, const struct options_switch *more,
 	struct config_request *request, int *exit_code_r);
 
+/* For the others: each option goes to `take`, which says whether its value can be. False for wrong usage,
+ * which was said; what stands behind the options is from `optind` on. */
+struct option;
+bool options_walk(int argc, char **argv, const struct option *known, const char *usage,
+	bool (*take)(void *data, int option, const char *value), void *data);
+
 /* Loads it and prints every finding to standard error. NULL, with an error said, when it is not
  * valid; else the caller's to free. */
 struct config_result *options_load(const struct config_request *request, const char *command);

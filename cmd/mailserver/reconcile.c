@@ -401,8 +401,10 @@ static bool parse_seconds(const char *text, int64_t *us_r)
 	return true;
 }
 
-static bool take_option(struct wish *wish, int option, const char *value)
+static bool take_option(void *data, int option, const char *value)
 {
+	struct wish *wish = data;
+
 	switch (option) {
 	case 'c':
 		wish->request.file = value;
@@ -447,17 +449,9 @@ static bool parse_wish(int argc, char **argv, struct wish *wish)
 		{ "json", no_argument, NULL, 'j' },
 		{ 0 },
 	};
-	int option, index = -1;
 
-	while ((option = getopt_long(argc, argv, "c:", known, &index)) != -1) {
-		if (take_option(wish, option, optarg))
-			continue;
-		if (option != '?')
-			fprintf(stderr, "mailserver reconcile: --%s cannot be \"%s\"\n\n",
-				known[index].name, optarg);
-		fputs(usage, stderr);
+	if (!options_walk(argc, argv, known, usage, take_option, wish))
 		return false;
-	}
 	if (wish->file_count == 0) {
 		fprintf(stderr, "mailserver reconcile: --maillog is missing\n\n%s", usage);
 		return false;

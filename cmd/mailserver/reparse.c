@@ -144,6 +144,47 @@ static unsigned status_number(const char *name)
 	return status;
 }
 
+static uint64_t derived(const struct reparse *r)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(r->outcomes) / sizeof(r->outcomes[0]); i++)
+		sum += r->outcomes[i];
+	return sum;
+}
+
+static uint64_t changed(const struct reparse *r)
+{
+	return r->outcomes[STORAGE_ANEW_CHANGED] + r->outcomes[STORAGE_ANEW_BARE];
+}
+
+static void say_progress(struct reparse *r)
+{
+	int64_t now = monotonic_us();
+	struct buf line;
+
+	if (now - r->said_us < PROGRESS_US)
+		return;
+	r->said_us = now;
+	buf_init(&line, LINE_BYTES);
+	buf_printf(&line, "%" PRIu64 " looked at, %" PRIu64 " derived, %" PRIu64 " changed",
+		r->looked, derived(r), changed(r));
+	if (derived(r) > 0) {
+		buf_puts(&line, ", up to ");
+		buf_time(&line, uuid7_time_us(&r->last), 0);
+	}
+	fprintf(stderr, "mailserver reparse: %s\n", line.base);
+	buf_deinit(&line);
+}
+
+static void looked(void *data, size_t rows)
+{
+	struct reparse *r = data;
+
+	r->looked += rows;
+	say_progress(r);
+}
+
 static void settled(void *data, const struct storage_kept *batch, size_t count)
 {
 	struct reparse *r = data;
@@ -160,44 +201,10 @@ static void settled(void *data, const struct storage_kept *batch, size_t count)
 		r->moved[status_number(kept->parse_status)][after]++;
 	}
 	free_batch(r);
+	say_progress(r);
 }
 
-static uint64_t derived(const struct reparse *r)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < sizeof(r->outcomes) / sizeof(r->outcomes[0]); i++)
-		sum += r->outcomes[i];
-	return sum;
-}
-
-static uint64_t changed(const struct reparse *r)
-{
-	return r->outcomes[STORAGE_ANEW_CHANGED] + r->outcomes[STORAGE_ANEW_BARE];
-}
-
-/* --- telling --- */
-
-static void looked(void *data, size_t rows)
-{
-	struct reparse *r = data;
-	int64_t now = monotonic_us();
-	struct buf line;
-
-	r->looked += rows;
-	if (now - r->said_us < PROGRESS_US)
-		return;
-	r->said_us = now;
-	buf_init(&line, LINE_BYTES);
-	buf_printf(&line, "%" PRIu64 " looked at, %" PRIu64 " derived, %" PRIu64 " changed",
-		r->looked, derived(r), changed(r));
-	if (derived(r) > 0) {
-		buf_puts(&line, ", up to ");
-		buf_time(&line, uuid7_time_us(&r->last), 0);
-	}
-	fprintf(stderr, "mailserver reparse: %s\n", line.base);
-	buf_deinit(&line);
-}
+/* --- the summary --- */
 
 static void print_count(uint64_t count, const char *what)
 {
@@ -298,8 +305,10 @@ static bool take_statuses(const char *list, unsigned *statuses)
 	return true;
 }
 
-static bool take_option(struct wish *wish, int option, const char *value)
+static bool take_option(void *data, int option, const char *value)
 {
+	struct wish *wish = data;
+
 	switch (option) {
 	case 'c':
 		wish->request.file = value;
@@ -333,17 +342,9 @@ static bool parse_wish(int argc, char **argv, struct wish *wish)
 		{ "dry-run", no_argument, NULL, 'd' },
 		{ 0 },
 	};
-	int option, index = -1;
 
-	while ((option = getopt_long(argc, argv, "c:", known, &index)) != -1) {
-		if (take_option(wish, option, optarg))
-			continue;
-		if (option != '?')
-			fprintf(stderr, "mailserver reparse: --%s cannot be \"%s\"\n\n",
-				known[index].name, optarg);
-		fputs(usage, stderr);
+	if (!options_walk(argc, argv, known, usage, take_option, wish))
 		return false;
-	}
 	if (optind == argc)
 		return true;
 	fprintf(stderr, "mailserver reparse: \"%s\" is not expected here\n\n%s", argv[optind],

@@ -83,11 +83,6 @@ def test_mail_flows_beside_a_thousand_idle_connections(launch):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def anonymous_megabytes(server):
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) / 1024
-
-
 @pytest.mark.skipif(not pathlib.Path(RELEASE).exists(),
                     reason=f"memory is measured without sanitizers, and there is no {RELEASE}")
 def test_a_hundred_bodies_of_25_megabytes_stay_under_the_ceiling(launch):
@@ -98,7 +93,7 @@ def test_a_hundred_bodies_of_25_megabytes_stay_under_the_ceiling(launch):
 
     def watch():
         while not done.wait(0.02):
-            peak[0] = max(peak[0], anonymous_megabytes(server))
+            peak[0] = max(peak[0], server.anonymous_megabytes())
 
     def deliver(n):
         mail = b"X-Number: %d\r\n" % n + body

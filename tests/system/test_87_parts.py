@@ -17,12 +17,13 @@ import threading
 
 import pytest
 
+from servers import corpus
+from servers.corpus import needs_corpus
 from servers.mailserver import ROOT, TOKEN, message
 from servers.metrics import value
 from servers.postgres import Postgres
 from servers.waiting import wait_for
 
-CORPUS = pathlib.Path(os.environ.get("MAIL_CORPUS", ROOT.parent / "shared/corpus/public"))
 RELEASE = os.environ.get("MAILSERVER_RELEASE", str(ROOT / "build/release/bin/mailserver"))
 READER, STRANGER, MTA = (f"{name}-token-0123456789" for name in ("reader", "stranger", "mta"))
 MEGABYTE = 1 << 20
@@ -82,7 +83,7 @@ class Download:
         return self.answer.read(n)
 
     def rest(self):
-        """What comes until the connection ends; whether that was all."""
+        """What comes until the connection ends."""
         got = []
         try:
             while chunk := self.answer.read(65536):
@@ -315,15 +316,7 @@ def test_files_within_a_part_are_read(server):
 # ---- every part of real mail ----
 
 
-def corpus():
-    for path in sorted([*CORPUS.glob("mail/**/*.eml"), *CORPUS.glob("adversarial/*.eml")]):
-        raw = path.read_bytes()
-        if raw:
-            yield path.name, raw
-            yield path.name + " (CRLF)", re.sub(rb"(?<!\r)\n", b"\r\n", raw)
-
-
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}: set MAIL_CORPUS to one")
+@needs_corpus
 def test_every_part_of_the_corpus_is_what_its_row_says(server):
     def check(item):
         name, raw = item
@@ -337,17 +330,12 @@ def test_every_part_of_the_corpus_is_what_its_row_says(server):
         return len(parts)
 
     with concurrent.futures.ThreadPoolExecutor(8) as clients:
-        counts = list(clients.map(check, corpus()))
+        counts = list(clients.map(check, corpus.messages()))
     print(f"\n{len(counts)} messages, {sum(counts)} parts")
     assert len(counts) > 700 and sum(counts) > 1000
 
 
 # ---- large ones, and clients that do not behave ----
-
-
-def anonymous_megabytes(server):
-    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) / 1024
 
 
 @pytest.mark.skipif(not pathlib.Path(RELEASE).exists(),
@@ -359,11 +347,11 @@ def test_parts_of_19_megabytes_take_a_piece_of_memory_each(launch, storage_url):
     server.stop()
     server.start()  # what taking it in left behind is gone
     assert server.get(path.replace("/parts/1", "")).status_code == 200
-    before, peak, done = anonymous_megabytes(server), [0.0], threading.Event()
+    before, peak, done = server.anonymous_megabytes(), [0.0], threading.Event()
 
     def watch():
         while not done.wait(0.02):
-            peak[0] = max(peak[0], anonymous_megabytes(server))
+            peak[0] = max(peak[0], server.anonymous_megabytes())
 
     def fetch(gate):
         with Download(server, path) as download:
@@ -424,6 +412,15 @@ def test_client_that_reads_drop_by_drop_is_let_go_of(launch):
             client.join()
         got = b"".join(got) + download.rest()
     assert len(got) < len(LARGE) and LARGE.startswith(got)
+
+
+def test_it_comes_whole_over_tls(launch, authority, tls):
+    server = launch(start=False, settings={"tls": tls})
+    server.scheme, server.ca = "https", str(authority.cert)
+    server.start()
+    path = large_part(server)
+    assert server.get(path).content == LARGE
+    assert server.get(path, headers={"Range": "bytes=-10"}).content == LARGE[-10:]
 
 
 def test_client_of_http_1_0_gets_it_all(sqlite_server):

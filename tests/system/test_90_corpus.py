@@ -1,28 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Real messages from public test suites: each is taken, and comes back byte for byte."""
 import concurrent.futures
-import os
-import pathlib
 import re
 
-import pytest
+from servers.corpus import messages, needs_corpus
 
-from servers.mailserver import ROOT
-
-CORPUS = pathlib.Path(os.environ.get("MAIL_CORPUS", ROOT.parent / "shared/corpus/public"))
 MBOX_LINE = re.compile(rb"\AFrom [ \t]*(?![ \t:])[^\n]*\n")  # not "From : a@b", a field
 
 
-def messages():
-    for path in sorted([*CORPUS.glob("mail/**/*.eml"), *CORPUS.glob("adversarial/*.eml")]):
-        raw = path.read_bytes()
-        yield path.name, raw
-        yield path.name + " (CRLF)", re.sub(rb"(?<!\r)\n", b"\r\n", raw)
-
-
-@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no corpus at {CORPUS}: set MAIL_CORPUS to one")
+@needs_corpus
 def test_every_message_of_the_corpus_is_kept(server):
-    corpus = [(name, raw) for name, raw in messages() if raw]
+    corpus = list(messages())
     assert len(corpus) > 700
 
     def deliver(item):

@@ -135,6 +135,11 @@ class Mailserver:
         lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [line for line in lines if name is None or line["event"] == name]
 
+    def anonymous_megabytes(self):
+        """Memory of its own; not the files that it has mapped."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) / 1024
+
     # requests
 
     def is_ready(self):
