@@ -280,7 +280,7 @@ void storage_raw(struct storage *st, struct storage_raw *op);
 struct storage_part_record {
 	const char *content_type, *encoding;
 	const char *filename, *charset, *inside; /* each may be NULL */
-	uint64_t size;                  /* this and sha256: of the decoded bytes */
+	uint64_t size;                           /* this and sha256: of the decoded bytes */
 	uint8_t sha256[SHA256_BYTES];
 	uint64_t raw_offset, raw_length;
 };
