@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A page of ids at a time, and of those a batch bounded in bytes: it is read in one transaction, derived
- * while none is open, and written in another, message by message with the row's own id, so that no
- * plan ever reads a table. What says the same as before is not written: its long columns stay. */
+ * while none is open, and compared and written in another. Reading and writing go message by message,
+ * with the row's own id: no plan ever reads a table. What says the same as before is not written: its long columns stay. */
 #include "storage/postgres/reparse.h"
 #include "lib/arena.h"
 #include "storage/postgres/migrate.h"
@@ -34,6 +34,7 @@ struct reparse {
 	size_t wanted_count;
 	struct storage_kept batch[BATCH_MESSAGES];
 	PGresult *rows[BATCH_MESSAGES]; /* what they point at */
+	bool differs[BATCH_MESSAGES];
 	size_t count;
 	struct arena *arena;
 	struct pg_params params;
@@ -184,6 +185,102 @@ static bool read_batch(struct reparse *r, size_t *at)
 	return commit(r);
 }
 
+/* --- comparing --- */
+
+/* A batch in one statement: planning one takes longer than running it. $1 and $2 are its first and its
+ * last id, between which there is no more than a page; then each message's, $3 to $25, and its parts,
+ * $26 to $40. The ids of those that differ. */
+#define KEPT_PARTS                                                                                 \
+	"SELECT " PG_PART_COLUMNS " FROM message_parts WHERE id BETWEEN $1 AND $2 AND id = ANY "   \
+	"($3)"
+#define GIVEN_PARTS                                                                                \
+	"SELECT * FROM unnest($26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38,"    \
+	" $39, $40)"
+
+static const char compare_sql[] =
+	"SELECT id FROM (SELECT id, ROW(" PG_DERIVED_VALUES_BUT_VERSION ") AS said"
+	"  FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,"
+	"   $19, $20, $21, $22, $23, $24, $25) AS input (id, " PG_DERIVED_COLUMNS ")) AS given"
+	" JOIN (SELECT id, ROW(" PG_DERIVED_COLUMNS_BUT_VERSION ") AS said FROM messages"
+	"  WHERE id BETWEEN $1 AND $2) AS kept USING (id)"
+	" WHERE kept.said IS DISTINCT FROM given.said OR id IN (SELECT id FROM ("
+	"  (" KEPT_PARTS " EXCEPT " GIVEN_PARTS ") UNION ALL"
+	"  (" GIVEN_PARTS " EXCEPT " KEPT_PARTS ")) AS odd (id))";
+
+static const Oid compare_types[] = { PG_UUID, PG_UUID, PG_UUID_ARRAY, PG_DERIVED_TYPES,
+	PG_PART_TYPES };
+
+enum { COMPARE_COLUMNS = 1 + PG_DERIVED_COUNT };
+
+static size_t part_count(const struct storage_kept *kept, bool bare)
+{
+	return bare ? 0 : kept->anew->mime->part_count;
+}
+
+static void add_parts(struct pg_params *p, const struct storage_kept *kept, bool bare)
+{
+	for (size_t i = 0; i < part_count(kept, bare); i++)
+		pg_row_add_part(p, &kept->id, &kept->anew->mime->parts[i]);
+}
+
+static void add_derived(struct pg_params *p, const struct storage_kept *kept, bool bare)
+{
+	struct pg_row row;
+
+	pg_row_init(&row, kept->anew, bare);
+	pg_row_add_derived(p, &row);
+	pg_row_deinit(&row);
+}
+
+static void fill_compare(
+	struct reparse *r, const struct storage_kept *batch, size_t count, bool bare)
+{
+	struct pg_params *p = &r->params;
+	unsigned rows = 0, parts = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		rows += batch[i].anew != NULL;
+		parts += batch[i].anew != NULL ? (unsigned)part_count(&batch[i], bare) : 0;
+	}
+	pg_params_uuid(p, &batch[0].id);
+	pg_params_uuid(p, &batch[count - 1].id);
+	pg_rows_begin(p, compare_types + 2, COMPARE_COLUMNS, rows);
+	for (size_t i = 0; i < count; i++)
+		if (batch[i].anew != NULL) {
+			pg_rows_uuid(p, &batch[i].id);
+			add_derived(p, &batch[i], bare);
+		}
+	pg_rows_end(p);
+	pg_rows_begin(p, compare_types + 2 + COMPARE_COLUMNS, PG_PART_COUNT, parts);
+	for (size_t i = 0; i < count; i++)
+		if (batch[i].anew != NULL)
+			add_parts(p, &batch[i], bare);
+	pg_rows_end(p);
+}
+
+/* Marks in r->differs those that do; of a row that is gone nothing does. */
+static bool compare(struct reparse *r, const struct storage_kept *batch, size_t count, bool bare)
+{
+	bool *differs = r->differs + (batch - r->batch);
+
+	fill_compare(r, batch, count, bare);
+	PGresult *res = pg_session_query_params(
+		&r->session, "comparing messages", compare_sql, compare_types, &r->params, 1);
+	pg_params_clear(&r->params);
+	if (res == NULL) {
+		r->refused = pg_trouble_of(r->session.sqlstate) == PG_TROUBLE_MESSAGE;
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		differs[i] = false;
+		for (int row = 0; row < PQntuples(res); row++)
+			if (memcmp(PQgetvalue(res, row, 0), batch[i].id.bytes, UUID_BYTES) == 0)
+				differs[i] = true;
+	}
+	PQclear(res);
+	return true;
+}
+
 /* --- writing --- */
 
 /* $1 is the id, $2 to $23 the message's columns, $24 to $38 its parts'. */
@@ -194,17 +291,6 @@ static bool read_batch(struct reparse *r, size_t *at)
 #define PARTS_INPUT                                                                                \
 	"(SELECT * FROM unnest($24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36,"   \
 	" $37, $38) AS given (" PG_PART_COLUMNS "))"
-
-static const char compare_sql[] = "SELECT ((SELECT ROW(" PG_DERIVED_COLUMNS_BUT_VERSION
-				  ") FROM messages WHERE id = $1)"
-				  " IS DISTINCT FROM (SELECT ROW(" PG_DERIVED_COLUMNS_BUT_VERSION
-				  ") FROM " DERIVED_INPUT " AS given)"
-				  " OR EXISTS ((SELECT " PG_PART_COLUMNS
-				  " FROM message_parts WHERE id = $1"
-				  "   EXCEPT SELECT * FROM " PARTS_INPUT " AS given)"
-				  "  UNION ALL (SELECT * FROM " PARTS_INPUT " AS given"
-				  "   EXCEPT SELECT " PG_PART_COLUMNS
-				  " FROM message_parts WHERE id = $1)))::int::text";
 
 /* The parts that are there are overwritten, what is too many goes: no row is deleted and inserted again
  * by one statement. */
@@ -238,76 +324,68 @@ _Static_assert(sizeof(types) / sizeof(types[0]) == 1 + PG_DERIVED_COUNT + PG_PAR
 
 static void fill(struct reparse *r, const struct storage_kept *kept, bool bare)
 {
-	const struct mime_message *mime = kept->anew->mime;
-	size_t parts = bare ? 0 : mime->part_count;
 	struct pg_params *p = &r->params;
-	struct pg_row row;
 
-	pg_row_init(&row, kept->anew, bare);
 	pg_params_uuid(p, &kept->id);
 	pg_rows_begin(p, types + 1, PG_DERIVED_COUNT, 1);
-	pg_row_add_derived(p, &row);
+	add_derived(p, kept, bare);
 	pg_rows_end(p);
-	pg_rows_begin(p, types + 1 + PG_DERIVED_COUNT, PG_PART_COUNT, (unsigned)parts);
-	for (size_t i = 0; i < parts; i++)
-		pg_row_add_part(p, &kept->id, &mime->parts[i]);
+	pg_rows_begin(
+		p, types + 1 + PG_DERIVED_COUNT, PG_PART_COUNT, (unsigned)part_count(kept, bare));
+	add_parts(p, kept, bare);
 	pg_rows_end(p);
-	pg_row_deinit(&row);
 }
 
-/* A statement with one number as its result. */
-static bool ask(
-	struct reparse *r, const char *doing, const char *sql, const Oid *param_types, bool *yes_r)
+/* A statement that says how many messages it has written: one, or none because it is gone. */
+static bool write_row(struct reparse *r, const char *sql, const Oid *param_types, bool *is_there_r)
 {
 	PGresult *res = pg_session_query_params(
-		&r->session, doing, sql, param_types, &r->params, 0);
+		&r->session, "writing a message anew", sql, param_types, &r->params, 0);
 
+	pg_params_clear(&r->params);
 	if (res == NULL) {
 		r->refused = pg_trouble_of(r->session.sqlstate) == PG_TROUBLE_MESSAGE;
 		return false;
 	}
-	*yes_r = PQgetvalue(res, 0, 0)[0] == '1';
+	*is_there_r = PQgetvalue(res, 0, 0)[0] == '1';
 	PQclear(res);
 	return true;
 }
 
-static bool note_version(struct reparse *r, const struct storage_kept *kept, bool *there_r)
+static bool note_version(struct reparse *r, const struct storage_kept *kept, bool *is_there_r)
 {
 	static const Oid note_types[] = { PG_UUID, PG_TEXT };
 	char version[16];
 
 	snprintf(version, sizeof(version), "%d", MIME_PARSER_VERSION);
-	pg_params_clear(&r->params);
 	pg_params_uuid(&r->params, &kept->id);
 	pg_params_text(&r->params, version);
-	return ask(r, "writing a message anew", note_sql, note_types, there_r);
+	return write_row(r, note_sql, note_types, is_there_r);
 }
 
 /* In the transaction that is open. False for an error; the outcome stands only once it is committed. */
 static bool write_one(struct reparse *r, struct storage_kept *kept, bool bare)
 {
-	bool differs = false, is_there = true, ok;
+	bool differs = r->differs[kept - r->batch], is_there = true, ok = true;
 
-	fill(r, kept, bare);
-	ok = ask(r, "comparing a message", compare_sql, types, &differs);
-	if (ok && !r->want->only_look) {
-		if (differs)
-			ok = ask(r, "writing a message anew", write_sql, types, &is_there);
-		else if (kept->parser_version != MIME_PARSER_VERSION)
-			ok = note_version(r, kept, &is_there);
+	if (differs && !r->want->only_look) {
+		fill(r, kept, bare);
+		ok = write_row(r, write_sql, types, &is_there);
+	} else if (kept->parser_version != MIME_PARSER_VERSION && !r->want->only_look) {
+		ok = note_version(r, kept, &is_there);
 	}
-	pg_params_clear(&r->params);
-	if (ok)
-		kept->outcome = !is_there ? STORAGE_ANEW_GONE
-				: bare    ? STORAGE_ANEW_BARE
-				: differs ? STORAGE_ANEW_CHANGED
-					  : STORAGE_ANEW_SAME;
+	kept->outcome = !is_there ? STORAGE_ANEW_GONE
+			: bare    ? STORAGE_ANEW_BARE
+			: differs ? STORAGE_ANEW_CHANGED
+				  : STORAGE_ANEW_SAME;
 	return ok;
 }
 
 static bool write_all(struct reparse *r)
 {
-	if (!begin(r))
+	if (r->count == 0)
+		return true;
+	if (!begin(r) || !compare(r, r->batch, r->count, false))
 		return false;
 	for (size_t i = 0; i < r->count; i++)
 		if (r->batch[i].anew != NULL && !write_one(r, &r->batch[i], false))
@@ -317,7 +395,7 @@ static bool write_all(struct reparse *r)
 
 static bool write_alone(struct reparse *r, struct storage_kept *kept, bool bare)
 {
-	if (begin(r) && write_one(r, kept, bare) && commit(r))
+	if (begin(r) && compare(r, kept, 1, bare) && write_one(r, kept, bare) && commit(r))
 		return true;
 	roll_back(r);
 	return false;

@@ -14,11 +14,11 @@
 	" headers, text, html, parse_status, defects, text_is_derived, reply_text, security,"      \
 	" auto_submitted, list_id, is_bounce, report, mailbox_tag"
 #define PG_DERIVED_COLUMNS PG_DERIVED_COLUMNS_BUT_VERSION ", parser_version"
-#define PG_DERIVED_VALUES                                                                          \
+#define PG_DERIVED_VALUES_BUT_VERSION                                                              \
 	"message_id, in_reply_to, refs::text[], date, subject, from_address, from_name,"           \
 	" addresses, headers, text, html, parse_status, defects::text[], text_is_derived,"         \
-	" reply_text, security, auto_submitted, list_id, is_bounce, report, mailbox_tag,"          \
-	" parser_version"
+	" reply_text, security, auto_submitted, list_id, is_bounce, report, mailbox_tag"
+#define PG_DERIVED_VALUES PG_DERIVED_VALUES_BUT_VERSION ", parser_version"
 /* Of the arrays that the values come in. */
 #define PG_DERIVED_TYPES                                                                           \
 	PG_TEXT_ARRAY, PG_TEXT_ARRAY, PG_TEXT_ARRAY,         /* message_id … refs */             \
