@@ -192,15 +192,17 @@ def test_status_picks_by_what_came_out_before(server, database):
     assert "\"bad\"" in Done(server, "--status", "bad", code=2).said
 
 
+def send_in_a_later_second(server, than):
+    """The id, and the beginning of the second that it was taken in."""
+    wait_for(lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()) > than, "another second")
+    id_ = send(server, message())
+    return id_, server.get(f"/api/emails/{id_}").json()["received_at"][:19] + "Z"
+
+
 def test_since_and_until_pick_by_when_it_was_taken_in(server, database):
-    first = send(server, message())
-    wait_for(lambda: time.time() % 1 < 0.2, "another second")
-    second = send(server, message())
-    moment = server.get(f"/api/emails/{second}").json()["received_at"][:19] + "Z"
-    wait_for(lambda: time.time() % 1 < 0.2 and time.strftime("%H:%M:%S", time.gmtime()) > moment[11:19],
-             "another second")
-    third = send(server, message())
-    later = server.get(f"/api/emails/{third}").json()["received_at"][:19] + "Z"
+    first, earlier = send_in_a_later_second(server, "")
+    second, moment = send_in_a_later_second(server, earlier)
+    third, later = send_in_a_later_second(server, moment)
     database.damage()
     assert Done(server, "--since", moment, "--until", later).counts == (1, 1, 1)
     subjects = {id_: server.get(f"/api/emails/{id_}").json()["subject"] for id_ in (first, second, third)}
