@@ -134,12 +134,21 @@ START_TEST(second_turn_brings_the_schema_up_to_date)
 {
 	start(NEVER_MS, NEVER_MS, 1);
 	wait_for_turns(1);
-	test_sqlite.exec(&world.database,
-		"drop index message_keys_id; delete from schema_migrations where number = 2");
+	test_sqlite.exec(&world.database, "delete from schema_migrations where number = 3;"
+					  "alter table messages drop column text_is_derived;"
+					  "alter table messages drop column reply_text;"
+					  "alter table messages drop column security;"
+					  "alter table messages drop column auto_submitted;"
+					  "alter table messages drop column list_id;"
+					  "alter table messages drop column is_bounce;"
+					  "alter table messages drop column report;"
+					  "alter table messages drop column mailbox_tag;"
+					  "alter table messages drop column parser_version;"
+					  "alter table message_parts drop column inside;");
 	upkeep_wake(upkeep);
 	wait_for_turns(2);
 	ck_assert_int_eq(test_sqlite.number(&world.database,
-				 "select count(*) from schema_migrations where number = 2"),
+				 "select count(*) from schema_migrations where number = 3"),
 		1);
 }
 END_TEST
