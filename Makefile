@@ -55,7 +55,7 @@ objs      = $(patsubst %,$(B)/%.o,$(basename $(1)))
 UNITS    := $(patsubst tests/unit/%.c,$(B)/tests/%,$(UNIT_SRC))
 C_FILES   = $(shell git ls-files -co --exclude-standard '*.c' '*.h' '*.cc')
 
-.PHONY: all help deps run test unit system torture bench bench-costs bench-mta fuzz golden lint \
+.PHONY: all help deps run test tested unit system torture bench bench-costs bench-mta fuzz golden lint \
 	format install clean
 .SECONDARY:
 
@@ -143,8 +143,13 @@ run: ## build what is missing and start a server on 127.0.0.1:3000 with a databa
 
 test: deps ## everything: lint, unit tests (also under ASan and UBSan), system tests
 	$(MAKE) lint
-	$(MAKE) V=release all unit
-	$(MAKE) V=asan all unit system
+	$(MAKE) -j$(shell nproc) V=release tested
+	$(MAKE) V=release unit
+	$(MAKE) -j$(shell nproc) V=asan tested
+	$(MAKE) V=asan unit system
+
+# What the tests need, all at once; the tests themselves go one after the other.
+tested: all $(UNITS) $(B)/tests/mime_json
 
 unit: $(UNITS) ## the unit tests of this variant
 	@$(PY) tests/unit/run.py $(UNITS)
