@@ -64,11 +64,12 @@ def test_delivers_over_tls_to_whom_it_trusts(launch, authority, tls):
     code, line = deliver(server.url(""), mail, ca_file=authority.cert)
     assert code == 0, line
     is_kept(server, line, mail)
-    code, line = deliver(server.url(""), message())
+    code, line = deliver(server.url(""), message(), timeout=1)
     assert code == 75 and line.startswith("4.4.1 ") and "certificate" in line, line
     code, line = deliver(server.url("/nowhere"), message(), ca_file=authority.cert)
     assert code == 75 and line.startswith("4.3.5 404 "), line
-    code, line = deliver(f"https://127.0.0.1:{free_port()}", message(), ca_file=authority.cert)
+    code, line = deliver(f"https://127.0.0.1:{free_port()}", message(), timeout=1,
+                         ca_file=authority.cert)
     assert code == 75 and line.startswith("4.4.1 "), line
 
 
@@ -129,10 +130,9 @@ def test_large_message_costs_no_memory(sqlite_server):
             process.stdin = None
             wait_for(lambda: sqlite_server.get("/metrics").json()["total_emails"] > before, "a row")
             status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
-            relay.unmute()
-            relay.cut()
-        code, line = end(process)
-        assert code == 75 and line.startswith("4.4."), line
+            assert process.poll() is None, "it waits"
+            process.kill()
+            process.communicate()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
     small = peak_kib(message())
@@ -172,7 +172,7 @@ def test_answers_of_all_kinds(said, code, line):
 ], ids=["smtp", "nothing", "short", "endless"])
 def test_what_is_no_whole_answer_is_tried_again_and_then_deferred(said, why):
     with OddServer([said]) as odd:
-        code, line = deliver(odd.url, message(), timeout=2)
+        code, line = deliver(odd.url, message(), timeout=1)
         assert code == 75
         assert line.startswith("4.4.2 ") and why in line, line
         assert len(odd.requests) > 1
