@@ -136,12 +136,13 @@ static struct writers find_writers(void)
  * its children are given to another parent; but it has the kernel's mark by then. */
 static bool are_alive(struct writers before)
 {
-	struct writers now = find_writers();
 	unsigned flags = 0, flags_above = 0;
 	pid_t ignored;
 
-	read_stat(now.parent, &ignored, &flags);
-	read_stat(now.above, &ignored, &flags_above);
+	read_stat(before.parent, &ignored, &flags);
+	read_stat(before.above, &ignored, &flags_above);
+	/* Last: who has gone for good by now, and has no mark any more, is no parent any more. */
+	struct writers now = find_writers();
 	return now.parent == before.parent && now.above == before.above &&
 	       ((flags | flags_above) & PF_EXITING) == 0;
 }
