@@ -2,53 +2,11 @@
 #include "lib/mime/internal.h"
 #include "lib/utf8.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <iconv.h>
 #include <string.h>
 
-enum { LABEL_MAX = 40, MAX_HEADER_GUESSES = 64 };
-
-enum charset_kind { CHARSET_ASCII, CHARSET_UTF8, CHARSET_WINDOWS_1252, CHARSET_ICONV };
-
-/* Labels that mail carries and iconv does not know, or takes too literally: mail that calls itself
- * by the old name uses the newer, larger set (as web browsers assume, encoding.spec.whatwg.org). */
-static const struct {
-	const char *label;
-	enum charset_kind kind;
-	const char *iconv_name;
-} charsets[] = {
-	{ "", CHARSET_ASCII, NULL },
-	{ "us-ascii", CHARSET_ASCII, NULL },
-	{ "ascii", CHARSET_ASCII, NULL },
-	{ "ansi_x3.4-1968", CHARSET_ASCII, NULL },
-	{ "utf-8", CHARSET_UTF8, NULL },
-	{ "utf8", CHARSET_UTF8, NULL },
-	{ "unicode-1-1-utf-8", CHARSET_UTF8, NULL },
-	{ "iso-8859-1", CHARSET_WINDOWS_1252, NULL },
-	{ "iso8859-1", CHARSET_WINDOWS_1252, NULL },
-	{ "latin1", CHARSET_WINDOWS_1252, NULL },
-	{ "windows-1252", CHARSET_WINDOWS_1252, NULL },
-	{ "cp1252", CHARSET_WINDOWS_1252, NULL },
-	{ "gb2312", CHARSET_ICONV, "GB18030" },
-	{ "gbk", CHARSET_ICONV, "GB18030" },
-	{ "x-gbk", CHARSET_ICONV, "GB18030" },
-	{ "ks_c_5601-1987", CHARSET_ICONV, "CP949" },
-	{ "euc-kr", CHARSET_ICONV, "CP949" },
-	{ "shift_jis", CHARSET_ICONV, "CP932" },
-	{ "x-sjis", CHARSET_ICONV, "CP932" },
-	{ "iso-8859-8-i", CHARSET_ICONV, "ISO-8859-8" },
-	{ "iso-8859-8-e", CHARSET_ICONV, "ISO-8859-8" },
-	{ "iso-8859-9", CHARSET_ICONV, "CP1254" },
-	{ "iso-8859-11", CHARSET_ICONV, "CP874" },
-	{ "tis-620", CHARSET_ICONV, "CP874" },
-	{ "windows-874", CHARSET_ICONV, "CP874" },
-	{ "windows-31j", CHARSET_ICONV, "CP932" },
-	{ "unicode-1-1-utf-7", CHARSET_ICONV, "UTF-7" },
-	{ "x-mac-roman", CHARSET_ICONV, "MACINTOSH" },
-	{ "utf-16", CHARSET_ICONV, "UTF-16" },
-	{ "utf-32", CHARSET_ICONV, "UTF-32" },
-};
+enum { MAX_HEADER_GUESSES = 64 };
 
 /* What windows-1252 has where ISO 8859-1 has control characters; 0 is unassigned. */
 static const uint16_t windows_1252_80[32] = { 0x20ac, 0, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020,
@@ -161,37 +119,69 @@ static bool convert(iconv_t cd, struct slice bytes, struct buf *out)
 	return good;
 }
 
-static enum charset_kind find_kind(const char *label, const char **iconv_name_r)
+/* False, with nothing added, when iconv does not know the charset. `*good_r` is false when there was
+ * something in the bytes that it does not know. */
+static bool convert_from(const char *charset, struct slice bytes, struct buf *out, bool *good_r)
 {
-	for (size_t i = 0; i < sizeof(charsets) / sizeof(charsets[0]); i++) {
-		if (strcmp(label, charsets[i].label) == 0) {
-			*iconv_name_r = charsets[i].iconv_name;
-			return charsets[i].kind;
-		}
+	iconv_t cd = iconv_open("UTF-8", charset);
+
+	if (cd == (iconv_t)-1)
+		return false;
+	*good_r = convert(cd, bytes, out);
+	iconv_close(cd);
+	return true;
+}
+
+static void take_back(struct buf *out, size_t len)
+{
+	out->len = len;
+	if (out->base != NULL)
+		out->base[len] = '\0';
+}
+
+/* By the book, or else as Windows writes it. */
+static bool convert_from_jis(const char *charset, struct slice bytes, struct buf *out)
+{
+	struct buf shifted, converted;
+	bool good = false, by_the_book = false;
+
+	buf_init(&shifted, 2 * bytes.len + 1);
+	buf_init(&converted, 4 * bytes.len + 1);
+	size_t before = out->len;
+	if (!convert_from(charset, bytes, out, &by_the_book) ||
+		(!by_the_book && mime_jis_to_cp932(bytes, &shifted) &&
+			convert_from("CP932", mime_text_of(&shifted), &converted, &good) && good)) {
+		take_back(out, before);
+		mime_add_some(out, converted.base, converted.len);
 	}
-	*iconv_name_r = label;
-	return CHARSET_ICONV;
+	buf_deinit(&converted);
+	buf_deinit(&shifted);
+	return by_the_book || good;
+}
+
+static bool convert_as(
+	const struct mime_charset *charset, struct slice bytes, struct buf *out, bool *good_r)
+{
+	if (charset->kind != CHARSET_JIS)
+		return convert_from(charset->name, bytes, out, good_r);
+	*good_r = convert_from_jis(charset->name, bytes, out);
+	return true;
 }
 
 /* UTF-8, what the detector says, or windows-1252, which fits everything. */
 static void guess(struct slice bytes, struct buf *out)
 {
-	const char *label = NULL, *iconv_name;
-	iconv_t cd = (iconv_t)-1;
+	struct mime_charset charset;
+	bool good;
 
 	if (is_utf8(bytes)) {
 		mime_add_some(out, bytes.base, bytes.len);
 		return;
 	}
-	label = mime_detect(bytes);
-	if (label != NULL && find_kind(label, &iconv_name) == CHARSET_ICONV)
-		cd = iconv_open("UTF-8", iconv_name);
-	if (cd == (iconv_t)-1) {
+	const char *label = mime_detect(bytes);
+	if (label == NULL || !mime_charset_find(slice_str(label), &charset) ||
+		!convert_as(&charset, bytes, out, &good))
 		from_windows_1252(bytes, out);
-		return;
-	}
-	convert(cd, bytes, out);
-	iconv_close(cd);
 }
 
 /* Text of no charset, or of US-ASCII. */
@@ -210,34 +200,18 @@ static void from_ascii(struct mime_work *w, struct slice bytes, struct buf *out)
 	}
 }
 
-/* Lower case; false when it cannot be a charset's name (RFC 2978, 2.3), which keeps iconv's own
- * suffixes ("//TRANSLIT") out. */
-static bool clean_label(struct slice label, char out[LABEL_MAX + 1])
-{
-	label = slice_trim(label);
-	if (label.len > LABEL_MAX)
-		return false;
-	for (size_t i = 0; i < label.len; i++) {
-		unsigned char c = (unsigned char)label.base[i];
-		if (!isalnum(c) && strchr("-_.:+", c) == NULL)
-			return false;
-		out[i] = (char)tolower(c);
-	}
-	out[label.len] = '\0';
-	return true;
-}
-
 void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out)
 {
-	char name[LABEL_MAX + 1];
-	const char *iconv_name;
+	struct mime_charset charset;
+	size_t start = out->len;
+	bool good = true;
 
-	if (!clean_label(label, name)) {
+	if (!mime_charset_find(label, &charset)) {
 		mime_note(w, DEFECT_UNKNOWN_CHARSET);
 		guess(bytes, out);
 		return;
 	}
-	switch (find_kind(name, &iconv_name)) {
+	switch (charset.kind) {
 	case CHARSET_ASCII:
 		from_ascii(w, bytes, out);
 		return;
@@ -249,35 +223,30 @@ void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, s
 	case CHARSET_WINDOWS_1252:
 		from_windows_1252(bytes, out);
 		return;
+	case CHARSET_JIS:
 	case CHARSET_ICONV:
 		break;
 	}
-	iconv_t cd = iconv_open("UTF-8", iconv_name);
-	if (cd == (iconv_t)-1) {
+	if (!convert_as(&charset, bytes, out, &good)) {
 		mime_note(w, DEFECT_UNKNOWN_CHARSET);
 		guess(bytes, out);
-		return;
-	}
-	size_t start = out->len;
-	if (!convert(cd, bytes, out)) {
+	} else if (!good) {
 		mime_note(w, DEFECT_BAD_CHARSET);
 		/* A label that is wrong: UTF-8 does not come about by chance. */
 		if (!out->truncated && is_utf8(bytes) &&
 			ascii_run(bytes.base, bytes.len) < bytes.len) {
-			out->len = start;
+			take_back(out, start);
 			mime_add_some(out, bytes.base, bytes.len);
 		}
 	}
-	iconv_close(cd);
 }
 
 /* Whether the label says nothing about bytes over 127 (or escapes to them). */
 static bool says_nothing(struct slice label)
 {
-	char name[LABEL_MAX + 1];
-	const char *iconv_name;
+	struct mime_charset charset;
 
-	return clean_label(label, name) && find_kind(name, &iconv_name) == CHARSET_ASCII;
+	return mime_charset_find(label, &charset) && charset.kind == CHARSET_ASCII;
 }
 
 static bool is_plain_ascii(struct slice bytes)
@@ -307,22 +276,16 @@ void mime_body_to_utf8(
 /* False, with nothing added, unless the bytes mean something in the body's charset. */
 static bool from_body_charset(struct mime_work *w, struct slice bytes, struct buf *out)
 {
-	char label[LABEL_MAX + 1];
-	const char *iconv_name;
+	struct mime_charset charset;
 	size_t before = out->len;
+	bool good;
 
-	if (w->body_charset == NULL || !clean_label(slice_str(w->body_charset), label) ||
-		find_kind(label, &iconv_name) != CHARSET_ICONV)
+	if (w->body_charset == NULL || !mime_charset_find(slice_str(w->body_charset), &charset) ||
+		(charset.kind != CHARSET_ICONV && charset.kind != CHARSET_JIS) ||
+		!convert_as(&charset, bytes, out, &good))
 		return false;
-	iconv_t cd = iconv_open("UTF-8", iconv_name);
-	if (cd == (iconv_t)-1)
-		return false;
-	bool good = convert(cd, bytes, out);
-	iconv_close(cd);
-	if (!good) {
-		out->len = before;
-		out->base[before] = '\0';
-	}
+	if (!good)
+		take_back(out, before);
 	return good;
 }
 

@@ -7,30 +7,22 @@
 
 enum { PIECE = 4096 };
 
-/* "tnef:OFFSET+LENGTH" is a stretch as it stands, "uu:" and "yenc:" one that is encoded again. */
+/* "tnef:OFFSET+LENGTH" is a stretch as it stands, that behind any other word one that is encoded again. */
 static bool parse_inside(struct mime_content *c, const char *inside)
 {
-	static const struct {
-		const char *prefix, *encoding;
-	} kinds[] = { { "tnef:", NULL }, { "uu:", "x-uuencode" }, { "yenc:", "x-yenc" } };
+	char word[32];
 	uint64_t offset, length;
 	char rest;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		size_t len = strlen(kinds[i].prefix);
-		if (strncmp(inside, kinds[i].prefix, len) != 0)
-			continue;
-		if (sscanf(inside + len, "%" SCNu64 "+%" SCNu64 "%c", &offset, &length, &rest) != 2)
-			return false;
-		c->within = true;
-		c->skip = offset;
-		c->left = length;
-		c->encoded_within = kinds[i].encoding != NULL;
-		if (c->encoded_within)
-			mime_decoder_init(&c->inner, kinds[i].encoding);
-		return true;
-	}
-	return false;
+	if (sscanf(inside, "%31[^:]:%" SCNu64 "+%" SCNu64 "%c", word, &offset, &length, &rest) != 3)
+		return false;
+	if (strcmp(word, "tnef") != 0 && !mime_decoder_init(&c->inner, word))
+		return false;
+	c->within = true;
+	c->skip = offset;
+	c->left = length;
+	c->encoded_within = c->inner.encoding != MIME_ENCODING_IDENTITY;
+	return true;
 }
 
 bool mime_content_begin(struct mime_content *c, const char *encoding, const char *inside)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/decode.h"
 
-#include <gmime/gmime.h>
 #include <string.h>
 #include <strings.h>
 
@@ -91,9 +90,11 @@ bool mime_decoder_init(struct mime_decoder *d, const char *encoding)
 		{ "binary", MIME_ENCODING_IDENTITY },
 		{ "base64", MIME_ENCODING_BASE64 },
 		{ "quoted-printable", MIME_ENCODING_QUOTED },
+		{ "uu", MIME_ENCODING_UU },
 		{ "x-uuencode", MIME_ENCODING_UU },
 		{ "x-uue", MIME_ENCODING_UU },
 		{ "uuencode", MIME_ENCODING_UU },
+		{ "yenc", MIME_ENCODING_YENC },
 		{ "x-yenc", MIME_ENCODING_YENC },
 	};
 
@@ -151,6 +152,120 @@ static size_t base64_step(struct mime_decoder *d, const uint8_t *in, size_t len,
 			d->padded = true;
 		} else if (v == INVALID) {
 			d->bad_base64 = true;
+		}
+	}
+	return (size_t)(p - out);
+}
+
+bool mime_is_base64(const char *in, size_t len)
+{
+	const size_t sample = 4096;
+	size_t seen = 0, foreign = 0, blanks = 0, word = 0;
+	bool uneven = false; /* a word before a blank that no quanta make up */
+
+	for (size_t i = 0; i < len && i < sample; i++) {
+		if (in[i] == '\r' || in[i] == '\n') {
+			/* A first line that is base64, whatever was put behind it. */
+			if (seen > 0 && seen % 4 == 0 && foreign + blanks == 0)
+				return true;
+			word = 0;
+			continue;
+		}
+		uint8_t v = base64_value[(uint8_t)in[i]];
+		seen++;
+		foreign += v == INVALID;
+		blanks += v == BLANK;
+		uneven = uneven || (v == BLANK && word % 4 != 0);
+		word = v == BLANK ? 0 : word + 1;
+	}
+	return (foreign == 0 && !uneven) || (foreign + blanks) * (uneven ? 16 : 8) <= seen;
+}
+
+enum {
+	QP_TEXT,
+	QP_EQUALS, /* behind a "=", and so many blanks more */
+	QP_EQUALS_MAX = QP_EQUALS + 5,
+	QP_DIGIT,   /* behind "=" and a hexadecimal digit */
+	QP_SOFT_CR, /* behind "=" and CR: a soft line break, of which a LF is part */
+};
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* What was held back and is no code after all: as it stands. */
+static size_t qp_give_up(struct mime_decoder *d, char *out)
+{
+	size_t n = 0;
+
+	out[n++] = '=';
+	if (d->state == QP_DIGIT)
+		out[n++] = (char)d->save;
+	else
+		for (int i = QP_EQUALS; i < d->state; i++)
+			out[n++] = (d->save >> (i - QP_EQUALS) & 1) != 0 ? '\t' : ' ';
+	d->bad_quoted = true;
+	d->state = QP_TEXT;
+	return n;
+}
+
+/* The next character of a code or a soft line break. False when it belongs to neither. */
+static bool qp_take(struct mime_decoder *d, char c, char **out)
+{
+	int value = hex_value(c);
+
+	switch (d->state) {
+	case QP_SOFT_CR:
+		d->state = QP_TEXT;
+		return c == '\n';
+	case QP_DIGIT:
+		if (value < 0)
+			return false;
+		*(*out)++ = (char)(hex_value((char)d->save) << 4 | value);
+		d->state = QP_TEXT;
+		return true;
+	case QP_EQUALS:
+		d->save = 0;
+		if (value >= 0) {
+			d->save = (unsigned char)c;
+			d->state = QP_DIGIT;
+			return true;
+		}
+		break;
+	}
+	if (c == '\r' || c == '\n') {
+		d->state = c == '\r' ? QP_SOFT_CR : QP_TEXT;
+		return true;
+	}
+	if ((c != ' ' && c != '\t') || d->state == QP_EQUALS_MAX)
+		return false;
+	d->save |= (uint32_t)(c == '\t') << (d->state++ - QP_EQUALS);
+	return true;
+}
+
+/* RFC 2045, 6.7. Blanks between a soft line break's "=" and the line end were added on the way, and a
+ * "=" that begins nothing stands for itself. */
+static size_t qp_step(struct mime_decoder *d, const char *in, size_t len, char *out)
+{
+	const char *end = in + len;
+	char *p = out;
+
+	while (in < end) {
+		if (d->state == QP_TEXT) {
+			const char *code = memchr(in, '=', (size_t)(end - in));
+			size_t plain = (size_t)((code != NULL ? code : end) - in);
+			memcpy(p, in, plain);
+			p += plain;
+			in += plain + (code != NULL ? 1 : 0);
+			d->state = code != NULL ? QP_EQUALS : QP_TEXT;
+		} else if (qp_take(d, *in, &p)) {
+			in++;
+		} else if (d->state != QP_TEXT) {
+			p += qp_give_up(d, p);
 		}
 	}
 	return (size_t)(p - out);
@@ -302,8 +417,7 @@ size_t mime_decoder_step(struct mime_decoder *d, const char *in, size_t len, cha
 	case MIME_ENCODING_BASE64:
 		return base64_step(d, (const uint8_t *)in, len, out);
 	case MIME_ENCODING_QUOTED:
-		return g_mime_encoding_quoted_decode_step(
-			(const unsigned char *)in, len, (unsigned char *)out, &d->state, &d->save);
+		return qp_step(d, in, len, out);
 	case MIME_ENCODING_UU:
 		return uu_step(d, in, len, out);
 	case MIME_ENCODING_YENC:
@@ -327,9 +441,7 @@ size_t mime_decoder_end(struct mime_decoder *d, char *out)
 	}
 	if (d->encoding == MIME_ENCODING_YENC && d->state != YENC_ENDED)
 		d->bad_block = true;
-	if (d->encoding == MIME_ENCODING_QUOTED && d->state == 2 && d->save != '\r') {
-		out[n++] = '='; /* "=4" at the very end is no code: kept as it stands */
-		out[n++] = (char)d->save;
-	}
+	if (d->encoding == MIME_ENCODING_QUOTED && d->state == QP_DIGIT)
+		n += qp_give_up(d, out);
 	return n;
 }

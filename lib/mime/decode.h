@@ -27,7 +27,8 @@ struct mime_decoder {
 	bool bad_base64;     /* characters outside the alphabet, or a quantum of one */
 	bool inside_padding; /* base64 went on after a "=": decoded all the same */
 	bool padded;
-	bool bad_block; /* uuencode or yEnc: no beginning, no end, or a line that is too short */
+	bool bad_quoted; /* a "=" of quoted-printable with no code behind it: kept as it stands */
+	bool bad_block;  /* uuencode or yEnc: no beginning, no end, or a line that is too short */
 	int state;
 	uint32_t save;
 	int uu_left, uu_quad;
@@ -43,6 +44,10 @@ bool mime_decoder_init(struct mime_decoder *d, const char *encoding);
 size_t mime_decoder_step(struct mime_decoder *d, const char *in, size_t len, char *out);
 /* What is left at the end: MIME_DECODE_SLACK bytes at most. */
 size_t mime_decoder_end(struct mime_decoder *d, char *out);
+
+/* False for what is plainly no base64, however damaged, but text: an eighth of it is foreign, or a
+ * sixteenth with words that no base64 has. */
+bool mime_is_base64(const char *in, size_t len);
 
 /* A part's content, from the raw bytes at its `raw_offset`, `raw_length` of them, in pieces of any
  * size. No more memory than this struct, even for a file within a file. */

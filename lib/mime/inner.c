@@ -82,6 +82,35 @@ void mime_inner_tnef(struct mime_work *w, struct mime_inner *inner, const struct
 	}
 }
 
+bool mime_inner_part(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	const struct mime_part *found, struct slice message)
+{
+	static const char *const words[] = {
+		[MIME_ENCODING_IDENTITY] = "8bit",
+		[MIME_ENCODING_BASE64] = "base64",
+		[MIME_ENCODING_QUOTED] = "quoted-printable",
+		[MIME_ENCODING_UU] = "uu",
+		[MIME_ENCODING_YENC] = "yenc",
+	};
+	struct mime_decoder decoder;
+	struct mime_part *part = add(w, inner, outer, NULL), holding;
+
+	if (part == NULL)
+		return false;
+	holding = *part;
+	*part = *found;
+	part->n = holding.n;
+	part->encoding = holding.encoding;
+	part->raw_offset = holding.raw_offset;
+	part->raw_length = holding.raw_length;
+	part->is_attachment = true;
+	mime_decoder_init(&decoder, found->encoding);
+	part->inside = inside(w, words[decoder.encoding], found->raw_offset, found->raw_length);
+	mime_decode(w, found->encoding,
+		(struct slice){ message.base + found->raw_offset, found->raw_length }, part, NULL);
+	return true;
+}
+
 /* The line at `at`; its end goes with it, and is told apart. */
 struct line {
 	struct slice text;

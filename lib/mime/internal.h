@@ -48,6 +48,7 @@ enum mime_defect {
 	DEFECT_BAD_UUENCODE,
 	DEFECT_BAD_YENC,
 	DEFECT_BAD_TNEF,
+	DEFECT_BAD_QUOTED,
 	DEFECT_COUNT,
 	DEFECT_NONE = DEFECT_COUNT
 };
@@ -90,6 +91,30 @@ void mime_header_to_utf8(struct mime_work *w, struct slice bytes, struct buf *ou
 char *mime_clean(struct mime_work *w, struct slice text, size_t max_bytes, bool *changed_r);
 /* As much as fits, where buf_add() would leave out everything. */
 void mime_add_some(struct buf *buf, const char *p, size_t len);
+
+/* charset_label.c */
+
+enum mime_charset_kind {
+	CHARSET_ASCII,
+	CHARSET_UTF8,
+	CHARSET_WINDOWS_1252,
+	CHARSET_JIS,   /* ISO-2022-JP: as iconv knows it, or what Windows makes of it */
+	CHARSET_ICONV, /* whether iconv knows the name remains to be seen */
+};
+
+struct mime_charset {
+	enum mime_charset_kind kind;
+	char name[41]; /* iconv's, of the last two kinds */
+};
+
+/* False when the label cannot be a charset's name (RFC 2978, 2.3), which keeps iconv's own suffixes
+ * ("//TRANSLIT") out. No label is US-ASCII. */
+bool mime_charset_find(struct slice label, struct mime_charset *charset_r);
+
+/* jis.c */
+
+/* ISO-2022-JP in the larger set of CP932. False when the bytes hold what is not in it. */
+bool mime_jis_to_cp932(struct slice bytes, struct buf *out);
 
 /* detect.c */
 
@@ -169,6 +194,17 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 /* Where content that begins at `start` for GMime begins in the message itself. */
 size_t mime_content_start(const struct mime_scan *scan, const char *raw, size_t start);
 
+/* boundary.c: NULL where there is none, or one that cannot be given to GMime. */
+
+/* That of a Content-Type, in the forms of RFC 2231, too. */
+const char *mime_boundary_extended(struct mime_work *w, struct slice type);
+/* That of the first delimiter line in the content that a part's field follows. */
+const char *mime_boundary_of_content(struct mime_work *w, struct slice content);
+/* Makes a header section of `len` bytes into one field that names the boundary. False when there is no
+ * room for it. */
+bool mime_boundary_give(
+	struct mime_work *w, char *masked, size_t len, struct slice type, const char *boundary);
+
 /* header.c */
 
 /* Everything that the top header section gives. */
@@ -247,6 +283,10 @@ bool mime_is_tnef(const struct mime_part *part);
 /* The attachments of a TNEF part, whose decoded content is `stream`. */
 void mime_inner_tnef(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
 	struct slice stream);
+/* `found`, a part of a message that is `outer`'s content once it is decoded, lying at found->raw_offset
+ * in `message`, the decoded bytes. False when there are as many parts as there may be. */
+bool mime_inner_part(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,
+	const struct mime_part *found, struct slice message);
 /* Files that stand as blocks of uuencode or yEnc in a text part's content, decoded but not yet
  * converted; `rest` gets the content without them. */
 void mime_inner_blocks(struct mime_work *w, struct mime_inner *inner, const struct mime_part *outer,

@@ -51,6 +51,7 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_BAD_UUENCODE] = "bad_uuencode",
 	[DEFECT_BAD_YENC] = "bad_yenc",
 	[DEFECT_BAD_TNEF] = "bad_tnef",
+	[DEFECT_BAD_QUOTED] = "bad_quoted_printable",
 };
 
 const char *mime_status_name(enum mime_status status)

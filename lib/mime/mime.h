@@ -22,7 +22,7 @@
 /* Which parser this is; stored with every message, so that older results can be told and derived anew
  * (`mailserver reparse --older-parser`). One more whenever some message comes out differently than it
  * did in a release. 0 stands for all that came before there was a number. */
-enum { MIME_PARSER_VERSION = 1 };
+enum { MIME_PARSER_VERSION = 2 };
 
 /* Over header_bytes, header_fields, parts or depth the message is not parsed: MIME_FAILED. Over the
  * others the surplus is cut, and that is a defect. */

@@ -18,8 +18,8 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Past white space, semicolons and comments (which nest, RFC 5322, 3.2.2). */
-static size_t skip_between(struct slice s, size_t i)
+/* Past white space, comments (which nest, RFC 5322, 3.2.2), and what is in `also`. */
+static size_t skip_between(struct slice s, size_t i, const char *also)
 {
 	unsigned depth = 0;
 
@@ -31,7 +31,7 @@ static size_t skip_between(struct slice s, size_t i)
 			depth--;
 		else if (c == '\\' && depth > 0)
 			i++;
-		else if (depth == 0 && !is_blank(c) && c != ';')
+		else if (depth == 0 && !is_blank(c) && (c == '\0' || strchr(also, c) == NULL))
 			break;
 	}
 	return i < s.len ? i : s.len;
@@ -48,7 +48,7 @@ static size_t end_of_quoted(struct slice s, size_t i)
  * the semicolon, for `filename=My picture.jpg` is common. */
 static bool next_param(struct slice s, size_t *at, struct param *param_r)
 {
-	size_t i = skip_between(s, *at), start = i;
+	size_t i = skip_between(s, *at, ";"), start = i;
 
 	if (i >= s.len)
 		return false;
@@ -217,7 +217,7 @@ const char *mime_param(struct mime_work *w, struct slice value, const char *name
 
 const char *mime_token(struct mime_work *w, struct slice value)
 {
-	size_t start = skip_between(value, 0), end = start;
+	size_t start = skip_between(value, 0, ""), end = start;
 	char *token;
 
 	while (end < value.len && end - start < MAX_TOKEN && !is_blank(value.base[end]) &&

@@ -8,7 +8,7 @@
 
 enum {
 	CHUNK = 16 * 1024,
-	MAX_TNEF = 64 * 1024 * 1024, /* decoded bytes of a TNEF stream that is looked into */
+	MAX_INNER = 64 * 1024 * 1024, /* decoded bytes of a part that is looked into */
 };
 
 /* One look at the structure. */
@@ -121,6 +121,11 @@ static struct mime_part *add_part(struct walk *walk, const struct mime_fields *f
 	};
 	if (!mime_decoder_init(&decoder, part->encoding))
 		mime_note(w, DEFECT_UNKNOWN_ENCODING);
+	if (decoder.encoding == MIME_ENCODING_BASE64 && strncmp(type, "text/", 5) == 0 &&
+		!mime_is_base64(walk->raw + part->raw_offset, part->raw_length)) {
+		mime_note(w, DEFECT_BAD_BASE64);
+		part->encoding = "8bit"; /* the label was wrong */
+	}
 	return part;
 }
 
@@ -145,8 +150,14 @@ static bool begins_as_html(struct slice s)
 	return false;
 }
 
+/* The path of what is no multipart in the message at `path`, the empty one being that at the top. */
+static const char *only_path(struct walk *walk, const char *path)
+{
+	return *path != '\0' ? arena_printf(walk->w->arena, "%s.1", path) : "1";
+}
+
 /* A text leaf for what has no structure that could be followed. */
-static struct mime_node *plain_node(struct walk *walk, size_t start)
+static struct mime_node *plain_node(struct walk *walk, const char *path, size_t start)
 {
 	const struct mime_fields none = { NULL, 0 };
 	struct mime_node *node = new_node(walk, NODE_LEAF, "text/plain");
@@ -154,8 +165,8 @@ static struct mime_node *plain_node(struct walk *walk, size_t start)
 	/* A page that a program sent off as it was. */
 	if (start == 0 && begins_as_html((struct slice){ walk->raw, walk->len }))
 		node->type = "text/html";
-	node->part = add_part(
-		walk, &none, "1", node->type, (struct mime_range){ start, walk->len });
+	node->part = add_part(walk, &none, only_path(walk, path), node->type,
+		(struct mime_range){ start, walk->len });
 	return node;
 }
 
@@ -173,6 +184,15 @@ static void name_data_fork(struct mime_node *node)
 		data->part->filename = resources->part->filename;
 }
 
+/* The content id of a multipart/related's root (RFC 2387, 3.2), or NULL. */
+static const char *start_of(struct walk *walk, GMimeObject *object)
+{
+	struct mime_fields fields = fields_of(walk, object, NULL);
+	const char *start = mime_param(walk->w, mime_fields_last(&fields, "content-type"), "start");
+
+	return start != NULL ? strip_brackets(walk->w, slice_str(start)) : NULL;
+}
+
 static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object, const char *path)
 {
 	GMimeMultipart *multipart = GMIME_MULTIPART(object);
@@ -184,9 +204,8 @@ static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object,
 		mime_note(walk->w, DEFECT_MISSING_BOUNDARY);
 	else if (count == 0)
 		mime_note(walk->w, DEFECT_EMPTY_MULTIPART);
-	const char *start = g_mime_object_get_content_type_parameter(object, "start");
-	if (start != NULL)
-		node->root = strip_brackets(walk->w, slice_str(start));
+	if (strcmp(node->type, "multipart/related") == 0)
+		node->root = start_of(walk, object);
 	for (int i = 0; i < count; i++) {
 		const char *child = arena_printf(
 			walk->w->arena, "%s%s%d", path, *path != '\0' ? "." : "", i + 1);
@@ -213,9 +232,8 @@ static struct mime_node *build_message(
 	GMimeObject *inner = message != NULL ? g_mime_message_get_mime_part(message) : NULL;
 	if (inner == NULL)
 		return node;
-	if (!GMIME_IS_MULTIPART(inner))
-		path = arena_printf(walk->w->arena, "%s.1", path);
-	node->first = build(walk, inner, message, path);
+	node->first = build(
+		walk, inner, message, GMIME_IS_MULTIPART(inner) ? path : only_path(walk, path));
 	return node;
 }
 
@@ -275,14 +293,14 @@ static struct mime_node *build(
 	return node;
 }
 
-/* GMime's view of the message, as nodes of ours. */
-static struct mime_node *build_top(struct walk *walk)
+/* GMime's view of the message at `path`, as nodes of ours. */
+static struct mime_node *build_top(struct walk *walk, const char *path)
 {
 	const struct mime_scan *scan = walk->scan;
 	struct mime_node *top = NULL;
 
 	if (scan->masked == NULL)
-		return plain_node(walk, 0);
+		return plain_node(walk, path, 0);
 	GByteArray *bytes = g_byte_array_new_take((guint8 *)scan->masked, walk->len);
 	GMimeStream *stream = g_mime_stream_mem_new_with_byte_array(bytes);
 	g_mime_stream_set_bounds(stream, (gint64)scan->header.start, (gint64)walk->len);
@@ -291,12 +309,13 @@ static struct mime_node *build_top(struct walk *walk)
 	GMimeObject *object = g_mime_parser_construct_part(parser, NULL);
 	g_object_unref(parser);
 	if (object != NULL) {
-		top = build(walk, object, NULL, GMIME_IS_MULTIPART(object) ? "" : "1");
+		top = build(walk, object, NULL,
+			GMIME_IS_MULTIPART(object) ? path : only_path(walk, path));
 		g_object_unref(object);
 	}
 	g_object_unref(stream);
 	if (top == NULL || (top->kind == NODE_MULTIPART && top->first == NULL))
-		return plain_node(walk, scan->body_start);
+		return plain_node(walk, path, scan->body_start);
 	return top;
 }
 
@@ -306,6 +325,8 @@ static void note_damage(struct mime_work *w, const struct mime_decoder *d)
 		mime_note(w, DEFECT_BAD_BASE64);
 	if (d->inside_padding)
 		mime_note(w, DEFECT_BASE64_PADDING);
+	if (d->bad_quoted)
+		mime_note(w, DEFECT_BAD_QUOTED);
 	if (d->bad_block)
 		mime_note(
 			w, d->encoding == MIME_ENCODING_UU ? DEFECT_BAD_UUENCODE : DEFECT_BAD_YENC);
@@ -380,12 +401,81 @@ static void fill_tnef(struct walk *walk, struct mime_part *part, struct slice ra
 {
 	struct buf stream;
 
-	buf_init(&stream, MAX_TNEF);
+	buf_init(&stream, MAX_INNER);
 	mime_decode(walk->w, part->encoding, raw, part, &stream);
 	if (stream.truncated)
 		mime_note(walk->w, DEFECT_LIMIT_INNER);
 	mime_inner_tnef(walk->w, &walk->inner, part, mime_text_of(&stream));
 	buf_deinit(&stream);
+}
+
+/* Whether a leaf is an attached message that is encoded, which RFC 2046, 5.2.1 forbids. */
+static bool is_encoded_message(const struct mime_node *node)
+{
+	static const char *const types[] = { "message/rfc822", "message/rfc2822", "message/global",
+		"message/news" };
+	struct mime_decoder decoder;
+
+	if (node->kind != NODE_LEAF || !mime_decoder_init(&decoder, node->part->encoding) ||
+		decoder.encoding == MIME_ENCODING_IDENTITY)
+		return false;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strcmp(node->type, types[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The parts of a message that is the content of another part. They are found as those of the message
+ * itself are, in a list of their own. */
+static void list_within(struct walk *walk, const struct mime_part *part, struct slice message)
+{
+	struct mime_work *w = walk->w;
+	struct mime_message *m = w->m;
+	struct mime_part *parts = m->parts;
+	const struct mime_limits *limits = w->limits;
+	struct mime_limits left = *limits;
+	size_t count = m->part_count;
+	uint64_t defects = w->defects;
+	struct mime_scan scan;
+
+	left.parts -= count + walk->inner.count < left.parts ? count + walk->inner.count
+							     : left.parts;
+	w->limits = &left;
+	mime_scan(w, message.base, message.len, &scan);
+	if (scan.masked == NULL || scan.over != DEFECT_NONE) {
+		g_free(scan.masked);
+		w->defects = defects;
+		if (scan.over != DEFECT_NONE)
+			mime_note(w, DEFECT_LIMIT_INNER);
+		w->limits = limits;
+		return;
+	}
+	struct walk within = { .w = w, .scan = &scan, .raw = message.base, .len = message.len };
+	m->parts = arena_alloc(w->arena, (scan.parts + 1) * sizeof(m->parts[0]));
+	m->part_count = 0;
+	build_top(&within, part->path);
+	struct mime_part *found = m->parts;
+	size_t found_count = m->part_count;
+	m->parts = parts;
+	m->part_count = count;
+	w->limits = limits;
+	for (size_t i = 0; i < found_count; i++) {
+		if (!mime_inner_part(w, &walk->inner, part, &found[i], message))
+			break;
+	}
+}
+
+static void fill_message(struct walk *walk, struct mime_part *part, struct slice raw)
+{
+	struct buf message;
+
+	buf_init(&message, MAX_INNER);
+	mime_decode(walk->w, part->encoding, raw, part, &message);
+	if (message.truncated)
+		mime_note(walk->w, DEFECT_LIMIT_INNER);
+	list_within(walk, part, mime_text_of(&message));
+	buf_deinit(&message);
 }
 
 static void fill_leaf(struct walk *walk, struct mime_node *node)
@@ -397,6 +487,10 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 	part->is_attachment = !node->in_text && !node->in_html;
 	if (node->kind == NODE_LEAF && part->is_attachment && mime_is_tnef(part)) {
 		fill_tnef(walk, part, raw);
+		return;
+	}
+	if (is_encoded_message(node)) {
+		fill_message(walk, part, raw);
 		return;
 	}
 	if (part->is_attachment) {
@@ -428,7 +522,7 @@ void mime_parts_fill(struct mime_work *w, const char *raw, size_t len, const str
 	struct walk walk = { .w = w, .scan = scan, .raw = raw, .len = len };
 
 	w->m->parts = arena_alloc(w->arena, (scan->parts + 1) * sizeof(w->m->parts[0]));
-	struct mime_node *top = build_top(&walk);
+	struct mime_node *top = build_top(&walk, "");
 	mime_bodies_mark((struct slice){ raw, len }, top);
 	w->m->security = mime_security(w, (struct slice){ raw, len }, top);
 	mime_bodies_begin(w, &walk.bodies, top);

@@ -172,9 +172,52 @@ static bool open_message(struct scanner *s, size_t body)
 	return true;
 }
 
-static bool open_multipart(struct scanner *s, GMimeContentType *type)
+static bool is_open(const struct scanner *s, const char *boundary)
 {
-	const char *boundary = g_mime_content_type_get_parameter(type, "boundary");
+	for (size_t i = 0; i < s->depth; i++) {
+		struct slice open = s->levels[i].boundary;
+		if (open.len > 2 && slice_eq((struct slice){ open.base + 2, open.len - 2 },
+					    slice_str(boundary)))
+			return true;
+	}
+	return false;
+}
+
+/* The boundary of a multipart, `given` being what GMime sees. That a boundary never comes is found out
+ * for the message's own alone: to look through all that follows for each would be too much. */
+static const char *find_boundary(
+	struct scanner *s, const char *given, size_t end, struct slice content)
+{
+	size_t start = s->section.start;
+	const char *boundary = NULL;
+	bool inferred = false;
+
+	if (given != NULL) {
+		const char *line = arena_printf(s->w->arena, "--%s", given);
+		if (s->depth > 0 || content.len == 0 ||
+			memmem(content.base, content.len, line, strlen(line)) != NULL)
+			return given;
+	} else {
+		boundary = mime_boundary_extended(s->w, s->section.type);
+	}
+	if (boundary == NULL && content.len > 0) {
+		boundary = mime_boundary_of_content(s->w, content);
+		inferred = true;
+	}
+	if (boundary == NULL || is_open(s, boundary) ||
+		!mime_boundary_give(
+			s->w, s->scan->masked + start, end - start, s->section.type, boundary))
+		return given;
+	if (inferred)
+		mime_note(s->w, DEFECT_MISSING_BOUNDARY);
+	return boundary;
+}
+
+static bool open_multipart(
+	struct scanner *s, GMimeContentType *type, size_t end, struct slice content)
+{
+	const char *boundary = find_boundary(
+		s, g_mime_content_type_get_parameter(type, "boundary"), end, content);
 
 	if (boundary == NULL)
 		return true;
@@ -190,6 +233,7 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 {
 	bool digest = s->depth > 0 && s->levels[s->depth - 1].digest, good = true;
 	struct section section = s->section;
+	struct slice content = { s->raw + body, cut ? 0 : s->len - body };
 
 	s->in_header = false;
 	if (s->scan->body_start == 0 && section.start == s->scan->header.start) {
@@ -204,7 +248,7 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 		else
 			good = open_message(s, body);
 	} else if (type != NULL && g_mime_content_type_is_type(type, "multipart", "*")) {
-		good = open_multipart(s, type);
+		good = open_multipart(s, type, end, content);
 	}
 	if (type != NULL)
 		g_object_unref(type);

@@ -242,7 +242,17 @@ static const struct {
 	{ "text/plain; charset=x-klingon", "8bit", "\xc3\xbc", "\u00fc", "unknown_charset" },
 	{ "text/plain; charset=utf-8//IGNORE", "8bit", "\xc3\xbc", "\u00fc", "unknown_charset" },
 	{ "text/plain", "quoted-printable", "a=3Db=\r\nc=\nd", "a=bcd", "" },
-	{ "text/plain", "quoted-printable", "a=ZZ=4", "a=ZZ=4", "" },
+	/* what is no code stays as it stands, and hides no code behind it */
+	{ "text/plain", "quoted-printable", "a=ZZ=4", "a=ZZ=4", "bad_quoted_printable" },
+	{ "text/plain", "quoted-printable", "==41=4=42=\t x", "=A=4B=\t x",
+		"bad_quoted_printable" },
+	{ "text/plain", "quoted-printable", "a= \t \r\nb=\n=c3=bc=", "ab\u00fc",
+		"guessed_charset" },
+	{ "text/plain", "quoted-printable", "a=         x", "a=         x",
+		"bad_quoted_printable" },
+	{ "text/plain", "base64", "Not so: this is a text, as it stands.\r\n",
+		"Not so: this is a text, as it stands.\n", "bad_base64" },
+	{ "text/plain", "base64", "SGVs\r\n<<<<<<<<>>>>>>>>\r\n", "Hel", "bad_base64" },
 	{ "text/plain", "BASE64", "SGVs\r\nbG8=\r\n", "Hello", "" },
 	{ "text/plain", "base64", "SGVsbG8", "Hello", "" },
 	/* what stands behind a "=" is not lost */

@@ -268,6 +268,19 @@ static const struct {
 	{ "text/html", BYTES("<meta charset=utf-8>\xfc"), "\u00fc\n", "guessed_charset" },
 	{ "text/plain", BYTES("<meta charset=koi8-r>\xc3\xbc"), "<meta charset=koi8-r>\u00fc",
 		"guessed_charset" },
+	/* labels by any spelling, old ones as what people mean by them */
+	{ "text/plain; charset=shift-jis", BYTES("\x87\x40"), "\u2460", "" },
+	{ "text/plain; charset=iso_8859_1", BYTES("\x80"), "\u20ac", "" },
+	{ "text/plain; charset=ANSI-X3.4-1968", BYTES("a"), "a", "" },
+	{ "text/plain; charset=win-1251", BYTES("\xe4"), "\u0434", "" },
+	{ "text/plain; charset=KS_C_5601", BYTES("\xb0\xa1"), "\uac00", "" },
+	{ "text/plain; charset=big5", BYTES("\xf9\xd6"), "\u7881", "" },
+	{ "text/plain; charset=euc-jp", BYTES("\xad\xa1"), "\u2460", "" },
+	/* ISO-2022-JP with what Windows has in it: a number in a circle, katakana of half width */
+	{ "text/plain; charset=iso-2022-jp", BYTES("\x1b$B-!$3\x1b(Ba\x1b(I1\x1b(B"),
+		"\u2460\u3053a\uff71", "" },
+	{ "text/plain; charset=iso-2022-jp", BYTES("\x1b$B-!\x1b$(Dzz\x1b(B"),
+		"\ufffd\ufffd\ufffd\ufffd", "bad_charset" },
 	/* by the bytes, which the label cannot be right about */
 	{ "text/plain; charset=iso-2022-jp", BYTES("\xe6\x97\xa5"), "\u65e5", "bad_charset" },
 	{ "text/plain; charset=euc-jp", BYTES("\xe3\x81\x93\xe3\x82\x93!"), "\u3053\u3093!",

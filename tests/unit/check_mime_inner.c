@@ -161,12 +161,46 @@ START_TEST(parts_behind_a_file_in_a_text_are_numbered_on)
 }
 END_TEST
 
+/* Against RFC 2046, 5.2.1, but some do. */
+START_TEST(an_attached_message_in_base64_has_its_parts_within)
+{
+	const char *raw =
+		"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n--b\r\n"
+		"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+		"U3ViamVjdDogaW5uZXINCkNvbnRlbnQtVHlwZTogbXVsdGlwYXJ0L21peGVk\r\n"
+		"OyBib3VuZGFyeT1jDQoNCi0tYw0KQ29udGVudC1UeXBlOiB0ZXh0L3BsYWlu\r\n"
+		"DQpDb250ZW50LVRyYW5zZmVyLUVuY29kaW5nOiBiYXNlNjQNCg0KU0dWc2JH\r\n"
+		"OD0NCi0tYw0KQ29udGVudC1UeXBlOiBpbWFnZS9wbmc7IG5hbWU9YS5wbmcN\r\n"
+		"CkNvbnRlbnQtVHJhbnNmZXItRW5jb2Rpbmc6IHF1b3RlZC1wcmludGFibGUN\r\n"
+		"Cg0KYT0zRGINCi0tYw0KQ29udGVudC1UeXBlOiBtZXNzYWdlL3JmYzgyMg0K\r\n"
+		"DQpTdWJqZWN0OiB4DQoNCmRlZXANCi0tYy0tDQo=\r\n"
+		"--b--\r\n";
+
+	parse(raw);
+	ck_assert_str_eq(listing(), "1 text/plain - 7bit; 2 message/rfc822 message-2.eml base64; "
+				    "2.1 text/plain part-3.txt base64 base64:129+8; "
+				    "2.2 image/png a.png base64 quoted-printable:228+5; "
+				    "2.3 message/rfc822 message-5.eml base64 8bit:272+18; "
+				    "2.3.1 text/plain part-6.txt base64 8bit:286+4");
+	ck_assert_str_eq(m->text, "text");
+	assert_reads(raw, 2, "Hello");
+	assert_reads(raw, 3, "a=b");
+	assert_reads(raw, 4, "Subject: x\r\n\r\ndeep");
+	assert_reads(raw, 5, "deep");
+	assert_defects("");
+	limits.parts = 4;
+	parse(raw);
+	ck_assert_uint_eq(m->part_count, 2);
+	assert_defects("limit_inner");
+}
+END_TEST
+
 /* Content */
 
 START_TEST(what_is_not_understood_is_said)
 {
-	static const char *const bad[] = { "zip:1+2", "tnef:", "tnef:1", "tnef:1+2x", "uu:a+1",
-		"" };
+	static const char *const bad[] = { "zip:1+2", ":1+2", "tnef:", "tnef:1", "tnef:1+2x",
+		"uu:a+1", "" };
 	struct mime_content content;
 	char out[64];
 
@@ -256,6 +290,7 @@ int main(void)
 	tcase_set_timeout(tc, 30);
 	LOOP(tc, files_in_a_text_are_parts_of_their_own, blocks);
 	tcase_add_test(tc, parts_behind_a_file_in_a_text_are_numbered_on);
+	tcase_add_test(tc, an_attached_message_in_base64_has_its_parts_within);
 	tcase_add_test(tc, what_is_not_understood_is_said);
 	LOOP(tc, an_attachment_without_a_name_is_called_by_its_type, names);
 	tcase_add_test(tc, an_empty_filename_gives_way_to_a_name);

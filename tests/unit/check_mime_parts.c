@@ -80,9 +80,13 @@ static const struct {
 	{ "a digest",
 		MULTI("digest", "--b\r\n\r\nSubject: 1\r\n\r\none\r\n" PART("text/plain", "two")),
 		"1 message/rfc822;1.1 text/plain;2 text/plain*", "two", NULL, "" },
-	{ "an encoded message is a leaf",
+	{ "an encoded message is opened",
 		MULTI("mixed", "--b\r\nContent-Type: message/rfc822\r\n"
 			       "Content-Transfer-Encoding: base64\r\n\r\nQTogYg0KDQp4\r\n"),
+		"1 message/rfc822;1.1 text/plain", NULL, NULL, "" },
+	{ "an encoded message that is none",
+		MULTI("mixed", "--b\r\nContent-Type: message/rfc822\r\n"
+			       "Content-Transfer-Encoding: base64\r\n\r\nQUJD\r\n"),
 		"1 message/rfc822", NULL, NULL, "" },
 	{ "preamble and epilogue",
 		"Content-Type: multipart/mixed; boundary=b\r\n\r\npre\r\n" PART(
@@ -106,6 +110,39 @@ static const struct {
 		"--x\n\nt\n", NULL, "missing_boundary" },
 	{ "the boundary never comes", "Content-Type: multipart/mixed; boundary=b\r\n\r\nt\r\n",
 		"1 text/plain*", "t\n", NULL, "empty_multipart unclosed_multipart" },
+	{ "a boundary that only the content tells",
+		"From: somebody@example.org\r\nContent-Type: "
+		"multipart/mixed\r\n\r\npreamble\r\n" PART("text/plain", "t")
+			PART("image/png", "i") "--b--\r\n",
+		"1 text/plain*;2 image/png", "t", NULL, "missing_boundary" },
+	{ "a boundary without its second quote",
+		"To: a@b\r\nContent-Type: multipart/mixed; boundary=\"b\r\n\r\n" PART(
+			"text/plain", "t") "--b--",
+		"1 text/plain*", "t", NULL, "missing_boundary" },
+	{ "another boundary than the one given",
+		"Content-Type: multipart/digest; boundary=\"other\"\r\n\r\n" PART(
+			"text/html", "h") "--b--",
+		"1 text/html*", "h\n", "h", "missing_boundary" },
+	{ "a boundary in pieces",
+		"Content-Type: multipart/related; boundary*0=\"b\";\r\n boundary*1=\"c\";"
+		" start=\"<root@x>\"\r\n\r\n--bc\r\nContent-Type: image/png\r\n\r\ni\r\n"
+		"--bc\r\nContent-ID: <root@x>\r\nContent-Type: text/html\r\n\r\nh\r\n--bc--\r\n",
+		"1 image/png;2 text/html*", "h\n", "h", "" },
+	{ "a boundary with its charset",
+		"Content-Type: multipart/mixed; boundary*=us-ascii'en'b\r\n\r\n" PART(
+			"text/plain", "t") "--b--\r\n",
+		"1 text/plain*", "t", NULL, "" },
+	{ "an inner multipart's boundary from its content",
+		MULTI("mixed",
+			"--b\r\nContent-Description: something to begin with\r\n"
+			"Content-Type: multipart/alternative\r\n\r\n" PART_C("text/plain", "t")
+				PART_C("text/html", "h") "--c--\r\n" PART("image/png", "i")),
+		"1.1 text/plain*;1.2 text/html*;2 image/png", "t", "h", "missing_boundary" },
+	{ "the outer multipart's boundary is not the inner one's",
+		MULTI("mixed",
+			"--b\r\nContent-Description: something to begin with\r\n"
+			"Content-Type: multipart/alternative\r\n\r\n" PART("image/png", "i")),
+		"2 image/png", NULL, NULL, "missing_boundary" },
 	{ "two content types: the last counts",
 		"Content-Type: text/plain\r\nContent-Type: text/html\r\n\r\nx", "1 text/html*",
 		"x\n", "x", "repeated_header" },
