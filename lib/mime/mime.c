@@ -52,6 +52,8 @@ static const char *const defect_words[DEFECT_COUNT] = {
 	[DEFECT_BAD_YENC] = "bad_yenc",
 	[DEFECT_BAD_TNEF] = "bad_tnef",
 	[DEFECT_BAD_QUOTED] = "bad_quoted_printable",
+	[DEFECT_UNENDED_HEADER] = "unended_header",
+	[DEFECT_MIXED_LINE_ENDS] = "mixed_line_ends",
 };
 
 const char *mime_status_name(enum mime_status status)

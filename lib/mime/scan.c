@@ -514,6 +514,7 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 {
 	struct scanner s = { .w = w, .raw = raw, .len = len, .scan = scan_r };
 	size_t at = find_header(w, raw, len);
+	bool has_crlf = false, has_lf = false;
 
 	*scan_r = (struct mime_scan){ .over = DEFECT_NONE, .parts = 1 };
 	if (at == len) {
@@ -530,10 +531,18 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 		struct slice line = { raw + at, end != NULL ? next - 1 - at : len - at };
 		if (!scan_line(&s, line, next))
 			break;
+		bool crlf = line.len > 0 && line.base[line.len - 1] == '\r';
+		has_crlf = has_crlf || (end != NULL && crlf);
+		has_lf = has_lf || (end != NULL && !crlf);
 		at = next;
 	}
-	if (s.in_header && scan_r->over == DEFECT_NONE)
+	if (s.in_header && scan_r->over == DEFECT_NONE) {
+		if (scan_r->body_start == 0)
+			mime_note(w, DEFECT_UNENDED_HEADER);
 		end_section(&s, len, len, true);
+	}
+	if (has_crlf && has_lf)
+		mime_note(w, DEFECT_MIXED_LINE_ENDS);
 	if (scan_r->over == DEFECT_NONE)
 		close_levels(&s, 0, len);
 	if (scan_r->body_start == 0)

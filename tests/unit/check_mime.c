@@ -217,7 +217,7 @@ END_TEST
 static const struct {
 	const char *type, *encoding, *body, *text, *defects;
 } bodies[] = {
-	{ "text/plain", "7bit", "a\r\nb\nc\rd", "a\nb\nc\rd", "" },
+	{ "text/plain", "7bit", "a\r\nb\nc\rd", "a\nb\nc\rd", "mixed_line_ends" },
 	{ "text/plain; charset=utf-8", "8bit", "\xc3\xbc\xe2\x82\xac", "\u00fc\u20ac", "" },
 	{ "text/plain; charset=\"utf-8\"", "8bit", "\xef\xbb\xbfx", "x", "" },
 	{ "text/plain; charset=UTF-8", "8bit", "a\xfc", "a\ufffd", "bad_charset" },
@@ -241,12 +241,12 @@ static const struct {
 	{ "text/plain; charset=x-klingon", "8bit", "\xfc", "\u00fc", "unknown_charset" },
 	{ "text/plain; charset=x-klingon", "8bit", "\xc3\xbc", "\u00fc", "unknown_charset" },
 	{ "text/plain; charset=utf-8//IGNORE", "8bit", "\xc3\xbc", "\u00fc", "unknown_charset" },
-	{ "text/plain", "quoted-printable", "a=3Db=\r\nc=\nd", "a=bcd", "" },
+	{ "text/plain", "quoted-printable", "a=3Db=\r\nc=\nd", "a=bcd", "mixed_line_ends" },
 	/* what is no code stays as it stands, and hides no code behind it */
 	{ "text/plain", "quoted-printable", "a=ZZ=4", "a=ZZ=4", "bad_quoted_printable" },
 	{ "text/plain", "quoted-printable", "==41=4=42=\t x", "=A=4B=\t x",
 		"bad_quoted_printable" },
-	{ "text/plain", "quoted-printable", "a= \t \r\nb=\n=c3=bc=", "ab\u00fc",
+	{ "text/plain", "quoted-printable", "a= \t \r\nb=\r\n=c3=bc=", "ab\u00fc",
 		"guessed_charset" },
 	{ "text/plain", "quoted-printable", "a=         x", "a=         x",
 		"bad_quoted_printable" },
@@ -264,7 +264,8 @@ static const struct {
 	{ "text/plain", "x-uuencode", "x\r\nbegin 644 a\r\n%2&5L;&\\ \r\n`\r\nend\r\nz", "Hello",
 		"" },
 	{ "text/plain", "x-uuencode", "no begin", "", "bad_uuencode" },
-	{ "text/plain", "uuencode", "begin 644 a\r\n%2&5L;&\\\nend\r\n", "Hello", "" },
+	{ "text/plain", "uuencode", "begin 644 a\r\n%2&5L;&\\\nend\r\n", "Hello",
+		"mixed_line_ends" },
 	{ "text/plain", "x-uue", "begin 644 a\r\n#0V%T\r\n", "Cat", "bad_uuencode" },
 	{ "text/plain", "x-uue", "begin 644 a\r\n&0V%T\r\n`\r\nend\r\n", "Cat", "bad_uuencode" },
 	{ "text/plain", "x-yenc", "z\r\n=ybegin line=9 size=3 name=a\r\nm\x8b\r\n=}\r\n=yend x",

@@ -189,7 +189,7 @@ static const struct {
 	{ "text/html", "a&nbsp;&nbsp;b\xc2\xa0", "a  b\n" },
 	{ "text/html", "<table><tr><td>a</td><td>b</td></tr><tr><td>c</table>", "a b\nc\n" },
 	{ "text/html", "a<hr>b", "a\n----------------------------------------\nb\n" },
-	{ "text/html", "x<pre>\n a\n  b\n</pre>y", "x\n\n a\n  b\n\ny\n" },
+	{ "text/html", "x<pre>\r\n a\r\n  b\r\n</pre>y", "x\n\n a\n  b\n\ny\n" },
 	{ "text/html", "<ul><li>a<li>b<ol><li>c</li><li>d</li></ol></ul>e",
 		"- a\n- b\n  1. c\n  2. d\n\ne\n" },
 	/* quotations */

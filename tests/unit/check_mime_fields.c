@@ -270,8 +270,8 @@ static const struct {
 	{ "CR alone", "Subject: s\r\rone\rtwo", "s", "one\ntwo", "bare_cr" },
 	{ "a CR alone within lines ends none", "Subject: s\rTo: x\r\n\r\na\rb", "s To: x", "a\rb",
 		"header_control" },
-	{ "LF and CRLF mixed", "A: b\nSubject: s\r\n\nx\r\ny\n", "s", "x\ny\n", "" },
-	{ "a header section without an end", "Subject: s\r\nA: b\r\n", "s", "", "" },
+	{ "LF and CRLF mixed", "A: b\nSubject: s\r\n\nx\r\ny\n", "s", "x\ny\n", "mixed_line_ends" },
+	{ "a header section without an end", "Subject: s\r\nA: b\r\n", "s", "", "unended_header" },
 	{ "an HTML page and no header", "<html><body>x</body></html>\r\n", NULL, "x\n",
 		"no_header" },
 	{ "two types, one a multipart",
@@ -297,7 +297,7 @@ static const struct {
 	{ "mixed line ends before a boundary",
 		"Subject: s\r\nContent-Type: multipart/mixed; "
 		"boundary=b\r\n\r\n--b\r\n\r\nxyz\n--b--\r\n",
-		"s", "xyz", "" },
+		"s", "xyz", "mixed_line_ends" },
 };
 
 START_TEST(damaged_header_sections_give_what_can_be_read)

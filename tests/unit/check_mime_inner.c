@@ -101,7 +101,7 @@ static const struct {
 	{ "a line that is cut", TEXT("7bit", "begin 644 a\r\n#0V%T\r\n&0V%T\r\n`\r\nend\r\n"),
 		"1 text/plain - 7bit; 1.1 application/octet-stream a x-uuencode", "",
 		"bad_uuencode", "CatCat" },
-	{ "blanks that were cut off", TEXT("7bit", "begin 644 a\n#0V%T\n#0V$\n\nend\nx"),
+	{ "blanks that were cut off", TEXT("7bit", "begin 644 a\r\n#0V%T\r\n#0V$\r\n\r\nend\r\nx"),
 		"1 text/plain - 7bit; 1.1 application/octet-stream a x-uuencode", "x", "", NULL },
 	{ "a size that is not so",
 		TEXT("8bit", "=ybegin line=9 size=4 name=a\r\nm\x8b\x9e\r\n=yend size=4\r\n"),

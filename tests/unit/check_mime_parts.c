@@ -148,7 +148,7 @@ static const struct {
 		"x\n", "x", "repeated_header" },
 	{ "no header", "just text\r\nand more: text\r\n", "1 text/plain*",
 		"just text\nand more: text\n", NULL, "no_header" },
-	{ "only a header", "Subject: x\r\n", "1 text/plain*", "", NULL, "" },
+	{ "only a header", "Subject: x\r\n", "1 text/plain*", "", NULL, "unended_header" },
 	{ "a header that is cut off", "Subject: x\r\nFo", "1 text/plain*", "Fo", NULL,
 		"missing_blank_line" },
 	{ "blank lines in front", "\r\n  \r\nContent-Type: text/html\r\n\r\nx", "1 text/html*",
