@@ -452,10 +452,10 @@ static void list_within(struct walk *walk, const struct mime_part *part, struct 
 		return;
 	}
 	struct walk within = { .w = w, .scan = &scan, .raw = message.base, .len = message.len };
-	m->parts = arena_alloc(w->arena, (scan.parts + 1) * sizeof(m->parts[0]));
+	struct mime_part *found = g_new(struct mime_part, scan.parts + 1);
+	m->parts = found;
 	m->part_count = 0;
 	build_top(&within, part->path);
-	struct mime_part *found = m->parts;
 	size_t found_count = m->part_count;
 	m->parts = parts;
 	m->part_count = count;
@@ -464,6 +464,7 @@ static void list_within(struct walk *walk, const struct mime_part *part, struct 
 		if (!mime_inner_part(w, &walk->inner, part, &found[i], message))
 			break;
 	}
+	g_free(found);
 }
 
 static void fill_message(struct walk *walk, struct mime_part *part, struct slice raw)
