@@ -59,6 +59,8 @@ bool mime_jis_to_cp932(struct slice bytes, struct buf *out)
 		} else if (c >= 0x80) {
 			return false;
 		} else if (set == JIS_KANJI && c > ' ' && c < 0x7f) {
+			if (bytes.len == 1)
+				break; /* a text that was cut */
 			if (next <= ' ' || next >= 0x7f)
 				return false;
 			add_kanji(c, next, out);

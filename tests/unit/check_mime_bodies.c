@@ -279,6 +279,7 @@ static const struct {
 	/* ISO-2022-JP with what Windows has in it: a number in a circle, katakana of half width */
 	{ "text/plain; charset=iso-2022-jp", BYTES("\x1b$B-!$3\x1b(Ba\x1b(I1\x1b(B"),
 		"\u2460\u3053a\uff71", "" },
+	{ "text/plain; charset=iso-2022-jp", BYTES("\x1b$B-!$3$"), "\u2460\u3053", "" },
 	{ "text/plain; charset=iso-2022-jp", BYTES("\x1b$B-!\x1b$(Dzz\x1b(B"),
 		"\ufffd\ufffd\ufffd\ufffd", "bad_charset" },
 	/* by the bytes, which the label cannot be right about */
