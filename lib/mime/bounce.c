@@ -128,10 +128,7 @@ static bool is_mailer(const struct mime_message *m)
 {
 	static const char *const names[] = { "mailerdaemon" };
 
-	return is_from(m, names, COUNT(names)) ||
-	       field_has(m, "Content-Type", "report-type=delivery-status") ||
-	       field_has(m, "Content-Type", "report-type=\"delivery-status\"") ||
-	       field_has(m, "Auto-Submitted", "(failure)");
+	return is_from(m, names, COUNT(names)) || field_has(m, "Auto-Submitted", "(failure)");
 }
 
 /* People write such mail too, or machines with other things to say. */
@@ -147,6 +144,13 @@ static bool is_null_sender(const struct mime_message *m)
 {
 	return field_has(m, "Return-Path", "<>") || field_has(m, "Return-Path", "mailer-daemon") ||
 	       (m->from.count > 0 && m->from.list[0].address[0] == '\0');
+}
+
+/* By its form, though nothing of the report could be read. */
+static bool is_report(const struct mime_message *m)
+{
+	return field_has(m, "Content-Type", "report-type=delivery-status") ||
+	       field_has(m, "Content-Type", "report-type=\"delivery-status\"");
 }
 
 static bool is_machine(const struct mime_message *m)
@@ -170,7 +174,7 @@ static bool has_returned_part(const struct mime_message *m)
 bool mime_is_from_mailer(const struct mime_message *m, bool from_null_sender)
 {
 	return is_mailer(m) || is_postmaster(m) || from_null_sender || is_null_sender(m) ||
-	       mime_field(m, "X-Failed-Recipients") != NULL;
+	       is_report(m) || mime_field(m, "X-Failed-Recipients") != NULL;
 }
 
 /* The subject says what it is about; if it does not, the text may. The subject of the mail that came

@@ -122,11 +122,14 @@ static const char *typed(struct mime_work *w, const struct mime_fields *fields, 
 	return text_of(w, behind_type(mime_fields_last(fields, name)));
 }
 
+/* Either bracket may be missing. */
 static const char *bare_address(struct mime_work *w, struct slice value)
 {
 	value = slice_trim(value);
-	if (value.len >= 2 && value.base[0] == '<' && value.base[value.len - 1] == '>')
-		value = (struct slice){ value.base + 1, value.len - 2 };
+	if (value.len > 0 && value.base[0] == '<')
+		slice_skip(&value, 1);
+	if (value.len > 0 && value.base[value.len - 1] == '>')
+		value.len--;
 	return text_of(w, value);
 }
 
@@ -200,16 +203,19 @@ static bool has_field(const struct mime_fields *fields, const char *name)
 	return mime_fields_last(fields, name).len > 0;
 }
 
+/* The header of a message has a trace, or an id, and what people write beside it. */
 enum mime_group mime_report_group(const struct mime_fields *group)
 {
-	static const char *const beside[] = { "received", "return-path", "from", "date",
-		"subject" };
+	static const char *const beside[] = { "return-path", "from", "to", "date", "subject" };
+	bool message = has_field(group, "message-id") || has_field(group, "received");
 
 	if (has_field(group, "final-recipient") || has_field(group, "original-recipient"))
 		return has_field(group, "action") || has_field(group, "status") ? GROUP_RECIPIENT
 										: GROUP_OTHER;
-	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]); i++) {
-		if (has_field(group, "message-id") && has_field(group, beside[i]))
+	if (has_field(group, "message-id") && has_field(group, "received"))
+		return GROUP_HEADER;
+	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]) && message; i++) {
+		if (has_field(group, beside[i]))
 			return GROUP_HEADER;
 	}
 	return GROUP_OTHER;

@@ -23,6 +23,9 @@ static const struct {
 	{ "From: x@y\r\nAuto-Submitted: auto-generated (failure)\r\n\r\nx", true, true },
 	{ "From: x@y\r\nContent-Type: multipart/report; boundary=b; report-type=delivery-status\r\n"
 	  "\r\n--b\r\n\r\nsorry\r\n--b--\r\n",
+		false, false },
+	{ "From: x@y\r\nSubject: Returned mail\r\nContent-Type: multipart/report; boundary=b;\r\n"
+	  " report-type=\"delivery-status\"\r\n\r\n--b\r\n\r\nsorry\r\n--b--\r\n",
 		true, true },
 	{ "From: Mail Delivery System <x@y>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n"
 	  "--b\r\n\r\nsorry\r\n--b--\r\n",
@@ -127,6 +130,9 @@ static const struct {
 		MIXED("From: MAILER-DAEMON@x", "Unknown: a@b.", "text/plain; name=header.txt",
 			RETURNED),
 		JSON("\"<m@x>\"", "null", RECIPIENT("a@b", "failed", "null", "null")) },
+	{ "a header without Message-ID",
+		MAILER "\r\na@b: no.\r\n\r\nReceived: x\r\nTo: a@b\r\n\r\nc@d\r\n",
+		JSON("null", "null", RECIPIENT("a@b", "failed", "null", "null")) },
 	{ "nothing came back", MAILER "In-Reply-To: <m@x>\r\n\r\nIt failed.",
 		JSON("\"<m@x>\"", "null", "") },
 	{ "it says nothing", MAILER "\r\nIt failed.", NULL },

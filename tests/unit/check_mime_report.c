@@ -112,6 +112,14 @@ static const struct {
 		JSON("delivery-status", "null", "\"<m@x>\"", "null",
 			RECIPIENT("\"a@b\"", "null", "\"failed\"", "null", "null")),
 		true },
+	{ "half a pair of brackets",
+		REPORT("message/delivery-status",
+			"Original-Recipient: rfc822;<c@d\r\nFinal-Recipient: rfc822; "
+			"a@b>\r\nAction: relayed\r\n",
+			""),
+		JSON("delivery-status", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "\"c@d\"", "\"relayed\"", "null", "null")),
+		false },
 	{ "only delayed",
 		REPORT("message/delivery-status",
 			"Final-Recipient: a@b\r\nAction: delayed\r\n"
