@@ -110,6 +110,16 @@ static const struct {
 		JSON("\"<m@x>\"", "null",
 			RECIPIENT("a@b", "failed", "null", "null") "," RECIPIENT(
 				"c@d", "failed", "null", "null")) },
+	{ "paragraphs say more than X-Failed-Recipients",
+		MAILER "X-Failed-Recipients: c@d\r\n\r\n<a@b>: no\r\n",
+		JSON("null", "null", RECIPIENT("a@b", "failed", "null", "\"no\"")) },
+	{ "nothing behind the break is a reason",
+		MAILER "\r\n<a@b>: no\r\n\r\n--- Your message was:\r\n\r\n<c@d>: hello\r\n",
+		JSON("null", "null", RECIPIENT("a@b", "failed", "null", "\"no\"")) },
+	{ "what came back as a part counts for more than what the text quotes",
+		MIXED("From: MAILER-DAEMON@x", "It failed.\r\n\r\nFrom: w@x\r\nMessage-ID: <o@x>",
+			"message/rfc822", RETURNED),
+		JSON("\"<m@x>\"", "null", "") },
 	{ "a report without its parts",
 		MAILER
 		"\r\nIt failed.\r\n\r\nFrom: w@x\r\nMessage-ID: <other@x>\r\n\r\nReporting-MTA: "

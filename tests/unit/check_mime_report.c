@@ -104,6 +104,10 @@ static const struct {
 		JSON("disposition-notification", "null", "null", "null",
 			RECIPIENT("\"a@b\"", "null", "\"displayed\"", "null", "null")),
 		false },
+	{ "the first part is for people, whatever it looks like",
+		"From: x@y\r\nContent-Type: multipart/report; boundary=b\r\n\r\n"
+		"--b\r\n\r\nFinal-Recipient: a@b\r\nAction: failed\r\n--b--\r\n",
+		NULL, false },
 	{ "what is attached to a report is no report", REPORT("text/plain", "Action: failed", ""),
 		NULL, false },
 	{ "blank lines in front of what came back",
