@@ -143,12 +143,12 @@ static bool names(const char *notice, const char *address)
 /* Those the returned message was for, as far as the notice names them. */
 static void use_named(struct mime_work *w, struct slice notice)
 {
-	enum { MAX_NOTICE = 16384 };
+	enum { MAX_NOTICE = 16384, MAX_NAMED = 100 };
 	const struct mime_addresses *to = &w->returned.to;
 
 	notice.len = notice.len < MAX_NOTICE ? notice.len : MAX_NOTICE;
 	const char *text = arena_strndup(w->arena, notice.base, notice.len);
-	for (size_t i = 0; i < to->count; i++) {
+	for (size_t i = 0; i < to->count && i < MAX_NAMED; i++) {
 		const char *address = to->list[i].address;
 		if (strchr(address, '@') != NULL && names(text, address))
 			mime_report_add(w, (struct mime_report_recipient){
