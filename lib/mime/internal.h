@@ -55,6 +55,12 @@ enum mime_defect {
 	DEFECT_NONE = DEFECT_COUNT
 };
 
+/* Of the message or header that came with this one: what a mailer writes about. */
+struct mime_returned {
+	const char *id;           /* its Message-ID; or NULL */
+	struct mime_addresses to; /* of To and Cc */
+};
+
 struct mime_work {
 	const struct mime_limits *limits;
 	struct arena *arena; /* the message's */
@@ -63,6 +69,7 @@ struct mime_work {
 	struct buf line, word, text; /* scratch: unfolded, decoded, converted */
 	const char *body_charset;    /* of the top Content-Type; or NULL */
 	unsigned header_guesses;     /* made so far at charsets of raw bytes in headers */
+	struct mime_returned returned;
 };
 
 static inline void mime_note(struct mime_work *w, enum mime_defect defect)
@@ -300,10 +307,40 @@ void mime_inner_finish(struct mime_work *w, struct mime_inner *inner);
 
 /* What a report says, if the message is one. */
 void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_node *top);
+/* What a group of fields is that may belong to a report. */
+enum mime_group {
+	GROUP_OTHER,
+	GROUP_RECIPIENT, /* has a recipient, and what became of it */
+	GROUP_HEADER,    /* of the mail that the report is about: the report has ended */
+};
+enum mime_group mime_report_group(const struct mime_fields *group);
+/* Keeps what the header of a returned message says. */
+void mime_report_returned(struct mime_work *w, const struct mime_fields *header);
+/* Adds what a group says about the report and its recipients. */
+void mime_report_use(struct mime_work *w, const struct mime_fields *group);
+void mime_report_add(struct mime_work *w, struct mime_report_recipient recipient);
+/* The next lines up to a blank one; false at the end. */
+bool mime_next_group(struct slice *rest, struct slice *group_r);
+
+/* report_text.c */
+
+/* The first "5.1.1" behind a reply code or, as qmail has it, a "#"; NULL when there is none. */
+const char *mime_status_in(struct mime_work *w, struct slice text);
+/* What the text of a mailer says that writes no report, or none that names recipients. */
+void mime_report_from_text(struct mime_work *w);
+
+/* bounce.c */
+
+/* Whether it says that a mailer wrote it: by its name, its null sender, or its form. */
+bool mime_is_from_mailer(const struct mime_message *m, bool from_null_sender);
+/* The same as mime_is_bounce() of a message that has no recipients in its report. */
+bool mime_looks_like_bounce(const struct mime_message *m, bool from_null_sender);
 
 /* marks.c */
 
-/* auto_submitted, list_id and is_bounce; goes last, for it looks at the report too. */
+/* The first field of that name in the top header section; or NULL. */
+const char *mime_field(const struct mime_message *m, const char *name);
+/* auto_submitted, list_id and is_bounce; goes last, for it looks at the report and at the text. */
 void mime_marks_fill(struct mime_work *w);
 
 /* body.c */

@@ -95,8 +95,9 @@ struct mime_report_recipient {          /* each may be NULL */
 
 /* What a machine says about mail that was sent earlier. */
 struct mime_report {
-	const char *type; /* "delivery-status" (RFC 3464), "disposition-notification" (RFC 8098),
-			   * "feedback-report" (RFC 5965), "dmarc" (RFC 7489); NULL: it is none */
+	/* "delivery-status" (RFC 3464, or a mailer's words), "disposition-notification" (RFC 8098),
+	 * "feedback-report" (RFC 5965), "dmarc" (RFC 7489); NULL: it is none */
+	const char *type;
 	const char *feedback_type;       /* "abuse", …; or NULL, as the next two */
 	const char *original_message_id; /* with its angle brackets */
 	const char *reporting_mta;

@@ -6,6 +6,8 @@
 #include <ctype.h>
 #include <string.h>
 
+enum { MAX_KNOWN_BY = 200 }; /* fields that a report is known by, or the returned header */
+
 /* What stands in the type's part, and what it is called. */
 static const struct {
 	const char *part, *report;
@@ -22,7 +24,7 @@ struct reader {
 	const char *raw;
 	const struct mime_part *returned; /* the mail that the report is about, or its header */
 	bool returned_is_message;         /* its bytes stand as they are */
-	bool dmarc_name, tls;
+	bool from_mailer, dmarc_name, tls;
 };
 
 static bool is_returned(const char *type)
@@ -76,7 +78,7 @@ static void read_part(
 	r->w->defects = defects;
 }
 
-static bool next_group(struct slice *rest, struct slice *group_r)
+bool mime_next_group(struct slice *rest, struct slice *group_r)
 {
 	size_t at = 0, start = 0;
 	bool any = false;
@@ -120,11 +122,14 @@ static const char *typed(struct mime_work *w, const struct mime_fields *fields, 
 	return text_of(w, behind_type(mime_fields_last(fields, name)));
 }
 
+/* Either bracket may be missing. */
 static const char *bare_address(struct mime_work *w, struct slice value)
 {
 	value = slice_trim(value);
-	if (value.len >= 2 && value.base[0] == '<' && value.base[value.len - 1] == '>')
-		value = (struct slice){ value.base + 1, value.len - 2 };
+	if (value.len > 0 && value.base[0] == '<')
+		slice_skip(&value, 1);
+	if (value.len > 0 && value.base[value.len - 1] == '>')
+		value.len--;
 	return text_of(w, value);
 }
 
@@ -133,7 +138,7 @@ static const char *address(struct mime_work *w, const struct mime_fields *fields
 	return bare_address(w, behind_type(mime_fields_last(fields, name)));
 }
 
-static void add_recipient(struct mime_work *w, struct mime_report_recipient recipient)
+void mime_report_add(struct mime_work *w, struct mime_report_recipient recipient)
 {
 	struct mime_report *report = &w->m->report;
 	size_t n = report->recipient_count;
@@ -177,51 +182,139 @@ static void use_recipient(struct mime_work *w, const struct mime_fields *fields)
 
 	if (recipient.recipient == NULL)
 		recipient.recipient = recipient.original_recipient;
+	if (recipient.status == NULL)
+		recipient.status = mime_status_in(w, mime_fields_last(fields, "diagnostic-code"));
 	if (recipient.recipient != NULL || recipient.action != NULL || recipient.status != NULL)
-		add_recipient(w, recipient);
+		mime_report_add(w, recipient);
 }
 
 static void use_complaints(struct mime_work *w, const struct mime_fields *fields)
 {
 	for (size_t i = 0; i < fields->count; i++) {
 		if (slice_ieq(fields->list[i].name, SLICE_LIT("original-rcpt-to")))
-			add_recipient(
+			mime_report_add(
 				w, (struct mime_report_recipient){
 					   .recipient = bare_address(w, fields->list[i].value) });
 	}
 }
 
-static void use_group(struct mime_work *w, struct slice group)
+static bool has_field(const struct mime_fields *fields, const char *name)
+{
+	return mime_fields_last(fields, name).len > 0;
+}
+
+/* The header of a message has a trace, or an id, and what people write beside it. */
+enum mime_group mime_report_group(const struct mime_fields *group)
+{
+	static const char *const beside[] = { "return-path", "from", "to", "date", "subject" };
+	bool message = has_field(group, "message-id") || has_field(group, "received");
+
+	if (has_field(group, "final-recipient") || has_field(group, "original-recipient"))
+		return has_field(group, "action") || has_field(group, "status") ? GROUP_RECIPIENT
+										: GROUP_OTHER;
+	if (has_field(group, "message-id") && has_field(group, "received"))
+		return GROUP_HEADER;
+	for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]) && message; i++) {
+		if (has_field(group, beside[i]))
+			return GROUP_HEADER;
+	}
+	return GROUP_OTHER;
+}
+
+void mime_report_returned(struct mime_work *w, const struct mime_fields *header)
+{
+	uint64_t defects = w->defects; /* the returned mail's faults are not this one's */
+	struct mime_returned returned = {
+		.id = mime_first_id(w, mime_fields_last(header, "message-id")),
+	};
+
+	mime_addresses_parse(w, mime_fields_last(header, "to"), &returned.to);
+	mime_addresses_parse(w, mime_fields_last(header, "cc"), &returned.to);
+	w->returned = returned;
+	w->defects = defects;
+}
+
+static size_t count_fields(const struct mime_fields *fields, struct slice name)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < fields->count; i++)
+		n += slice_ieq(fields->list[i].name, name);
+	return n;
+}
+
+static bool is_of_recipient(struct slice name)
+{
+	return slice_ieq(name, SLICE_LIT("final-recipient")) ||
+	       slice_ieq(name, SLICE_LIT("original-recipient")) ||
+	       slice_ieq(name, SLICE_LIT("action")) || slice_ieq(name, SLICE_LIT("status"));
+}
+
+/* Recipients should be a group each. Where blank lines are missing, a new one begins with the field
+ * that began the first. */
+static void use_recipients(struct mime_work *w, const struct mime_fields *group)
+{
+	size_t recipients = count_fields(group, SLICE_LIT("final-recipient"));
+	size_t first = 0, start = 0;
+
+	while (first < group->count && !is_of_recipient(group->list[first].name))
+		first++;
+	if (recipients < 2 || recipients != count_fields(group, group->list[first].name)) {
+		use_recipient(w, group);
+		return;
+	}
+	for (size_t i = first + 1; i <= group->count; i++) {
+		if (i < group->count && !slice_ieq(group->list[i].name, group->list[first].name))
+			continue;
+		use_recipient(w, &(struct mime_fields){ group->list + start, i - start });
+		start = i;
+	}
+}
+
+void mime_report_use(struct mime_work *w, const struct mime_fields *group)
 {
 	static const char *const id_names[] = { "original-message-id", "x-original-message-id" };
 	struct mime_report *report = &w->m->report;
-	struct mime_fields fields = mime_fields_split(w, group, w->limits->header_fields);
 
 	if (report->reporting_mta == NULL)
-		report->reporting_mta = typed(w, &fields, "reporting-mta");
+		report->reporting_mta = typed(w, group, "reporting-mta");
 	for (size_t i = 0; i < 2 && report->original_message_id == NULL; i++)
 		report->original_message_id = mime_first_id(
-			w, mime_fields_last(&fields, id_names[i]));
-	if (strcmp(report->type, "feedback-report") != 0) {
-		use_recipient(w, &fields);
+			w, mime_fields_last(group, id_names[i]));
+	if (report->type == NULL || strcmp(report->type, "feedback-report") != 0) {
+		use_recipients(w, group);
 		return;
 	}
 	if (report->feedback_type == NULL)
-		report->feedback_type = mime_token(w, mime_fields_last(&fields, "feedback-type"));
-	use_complaints(w, &fields);
+		report->feedback_type = mime_token(w, mime_fields_last(group, "feedback-type"));
+	use_complaints(w, group);
+}
+
+/* False when what came back follows, which has lost its own part. */
+static bool use_group(struct mime_work *w, struct slice text)
+{
+	struct mime_fields group = mime_fields_split(w, text, w->limits->header_fields);
+
+	if (mime_report_group(&group) == GROUP_HEADER) {
+		mime_report_returned(w, &group);
+		return false;
+	}
+	mime_report_use(w, &group);
+	return true;
 }
 
 static void read_report(struct reader *r, const struct mime_part *part)
 {
 	struct buf content;
 	struct slice group;
+	bool more = true;
 
 	read_part(r, part, false, &content);
 	struct slice rest = mime_text_of(&content);
-	while (r->w->m->report.recipient_count < r->w->limits->addresses &&
-		next_group(&rest, &group))
-		use_group(r->w, group);
-	if (slice_trim(rest).len > 0 || content.truncated)
+	while (more && r->w->m->report.recipient_count < r->w->limits->addresses &&
+		mime_next_group(&rest, &group))
+		more = use_group(r->w, group);
+	if (more && (slice_trim(rest).len > 0 || content.truncated))
 		mime_note(r->w, DEFECT_LIMIT_ADDRESSES);
 	buf_deinit(&content);
 }
@@ -235,11 +328,45 @@ static const char *kind_of(const struct mime_node *node)
 	return NULL;
 }
 
+/* Parts of a report that are labelled as something else are known by their fields. What is looked into
+ * is what may be text; pictures and the like are not. */
+static const char *kind_by_fields(struct reader *r, const struct mime_node *node)
+{
+	struct buf content;
+	struct slice rest, lines;
+	const char *kind = NULL;
+	uint64_t defects = r->w->defects;
+
+	if (node->kind != NODE_LEAF ||
+		(strncmp(node->type, "text/", 5) != 0 && strncmp(node->type, "message/", 8) != 0 &&
+			strcmp(node->type, "application/octet-stream") != 0))
+		return NULL;
+	read_part(r, node->part, false, &content);
+	rest = mime_text_of(&content);
+	if (mime_next_group(&rest, &lines)) {
+		struct mime_fields group = mime_fields_split(r->w, lines, MAX_KNOWN_BY);
+		if (mime_report_group(&group) == GROUP_HEADER && r->w->returned.id == NULL)
+			mime_report_returned(r->w, &group);
+		else if (has_field(&group, "feedback-type"))
+			kind = "feedback-report";
+		else if (has_field(&group, "final-recipient") && has_field(&group, "disposition"))
+			kind = "disposition-notification";
+		else if (has_field(&group, "reporting-mta") ||
+			 mime_report_group(&group) == GROUP_RECIPIENT)
+			kind = "delivery-status";
+	}
+	r->w->defects = defects;
+	buf_deinit(&content);
+	return kind;
+}
+
 /* There may be several parts of the kind, each about another recipient. */
-static void look_at(struct reader *r, const struct mime_node *node)
+static void look_at(struct reader *r, const struct mime_node *node, bool behind_words)
 {
 	const char **type = &r->w->m->report.type, *kind = kind_of(node);
 
+	if (kind == NULL && behind_words && !is_returned(node->type))
+		kind = kind_by_fields(r, node);
 	if (kind != NULL && (*type == NULL || strcmp(*type, kind) == 0)) {
 		*type = kind;
 		read_report(r, node->part);
@@ -253,26 +380,29 @@ static void look_at(struct reader *r, const struct mime_node *node)
 }
 
 /* Not within attached messages: their reports are about other mail. */
-static void look_through(struct reader *r, const struct mime_node *node)
+static void look_through(struct reader *r, const struct mime_node *node, bool behind_words)
 {
+	bool report = r->from_mailer || strcmp(node->type, "multipart/report") == 0;
+
 	if (node->part != NULL)
-		look_at(r, node);
+		look_at(r, node, behind_words);
 	for (const struct mime_node *c = node->first; c != NULL && node->kind == NODE_MULTIPART;
 		c = c->next)
-		look_through(r, c);
+		look_through(r, c, report && c != node->first);
 }
 
+/* Some put blank lines in front of it. */
 static void read_returned(struct reader *r)
 {
 	struct buf content;
+	struct slice header;
 
 	read_part(r, r->returned, r->returned_is_message, &content);
+	struct slice rest = mime_text_of(&content);
 	uint64_t defects = r->w->defects; /* the returned mail's faults are not this one's */
-	struct mime_fields fields = mime_fields_split(
-		r->w, mime_text_of(&content), r->w->limits->header_fields);
-	const char *id = mime_first_id(r->w, mime_fields_last(&fields, "message-id"));
-	if (id != NULL)
-		r->w->m->report.original_message_id = id;
+	mime_next_group(&rest, &header);
+	struct mime_fields fields = mime_fields_split(r->w, header, r->w->limits->header_fields);
+	mime_report_returned(r->w, &fields);
 	r->w->defects = defects;
 	buf_deinit(&content);
 }
@@ -288,12 +418,14 @@ static bool is_dmarc_subject(const char *subject)
 
 void mime_report_fill(struct mime_work *w, const char *raw, const struct mime_node *top)
 {
-	struct reader r = { .w = w, .raw = raw };
+	struct reader r = { .w = w, .raw = raw, .from_mailer = mime_is_from_mailer(w->m, false) };
 
-	look_through(&r, top);
+	look_through(&r, top, false);
+	if (r.returned != NULL)
+		read_returned(&r);
 	if (w->m->report.type != NULL) {
-		if (r.returned != NULL)
-			read_returned(&r);
+		if (w->returned.id != NULL)
+			w->m->report.original_message_id = w->returned.id;
 	} else if (!r.tls && (r.dmarc_name || is_dmarc_subject(w->m->subject))) {
 		w->m->report.type = "dmarc"; /* a TLS report (RFC 8460) has the same subject */
 	}

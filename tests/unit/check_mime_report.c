@@ -57,6 +57,87 @@ static const struct {
 		false },
 	{ "nothing in it", REPORT("message/delivery-status", "", ""),
 		JSON("delivery-status", "null", "null", "null", ""), false },
+	{ "recipients without a blank line between them",
+		REPORT("message/delivery-status",
+			"Reporting-MTA: dns; mx.y\r\nAction: failed\r\nFinal-Recipient: "
+			"rfc822;a@b\r\n"
+			"Status: 5.1.1\r\nAction: delayed\r\nFinal-Recipient: rfc822;c@d\r\n"
+			"Status: 4.4.1\r\n",
+			""),
+		JSON("delivery-status", "null", "null", "\"mx.y\"",
+			RECIPIENT("\"a@b\"", "null", "\"failed\"", "\"5.1.1\"",
+				"null") "," RECIPIENT("\"c@d\"", "null", "\"delayed\"", "\"4.4.1\"",
+				"null")),
+		true },
+	{ "a field that stands twice is no second recipient",
+		REPORT("message/delivery-status",
+			"Final-Recipient: rfc822;a@b\r\nStatus: 5.0.0\r\nStatus: 5.1.1\r\n", ""),
+		JSON("delivery-status", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "null", "null", "\"5.1.1\"", "null")),
+		true },
+	{ "a status that only the other server names",
+		REPORT("message/delivery-status",
+			"Original-Recipient: <a@b>\r\nDiagnostic-Code: smtp; 550 5.1.1 no\r\n", ""),
+		JSON("delivery-status", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "\"a@b\"", "null", "\"5.1.1\"", "\"550 5.1.1 no\"")),
+		true },
+	{ "parts of a report that are labelled as something else",
+		REPORT("text/plain",
+			"Reporting-MTA: dns; mx.y\r\n\r\nFinal-Recipient: rfc822;a@b\r\n"
+			"Action: failed\r\n",
+			"--b\r\nContent-Type: message/partial\r\n\r\nDate: x\r\nMessage-ID: "
+			"<m@x>\r\n"),
+		JSON("delivery-status", "null", "\"<m@x>\"", "\"mx.y\"",
+			RECIPIENT("\"a@b\"", "null", "\"failed\"", "null", "null")),
+		true },
+	{ "a complaint labelled as text",
+		REPORT("text/plain",
+			"Feedback-Type: abuse\r\nVersion: 1\r\nOriginal-Rcpt-To: <a@b>\r\n", ""),
+		JSON("feedback-report", "\"abuse\"", "null", "null",
+			RECIPIENT("\"a@b\"", "null", "null", "null", "null")),
+		false },
+	{ "a receipt labelled as text",
+		REPORT("text/plain",
+			"Final-Recipient: rfc822;a@b\r\nDisposition: "
+			"manual-action/MDN-sent-manually; displayed\r\n",
+			""),
+		JSON("disposition-notification", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "null", "\"displayed\"", "null", "null")),
+		false },
+	{ "the first part is for people, whatever it looks like",
+		"From: x@y\r\nContent-Type: multipart/report; boundary=b\r\n\r\n"
+		"--b\r\n\r\nFinal-Recipient: a@b\r\nAction: failed\r\n--b--\r\n",
+		NULL, false },
+	{ "what is attached to a report is no report", REPORT("text/plain", "Action: failed", ""),
+		NULL, false },
+	{ "blank lines in front of what came back",
+		REPORT("message/delivery-status", "Final-Recipient: a@b\r\nAction: failed\r\n",
+			RETURNED("\r\n\r\nFrom: c@d\r\nMessage-ID: <m@x>\r\n\r\nx")),
+		JSON("delivery-status", "null", "\"<m@x>\"", "null",
+			RECIPIENT("\"a@b\"", "null", "\"failed\"", "null", "null")),
+		true },
+	{ "half a pair of brackets",
+		REPORT("message/delivery-status",
+			"Original-Recipient: rfc822;<c@d\r\nFinal-Recipient: rfc822; "
+			"a@b>\r\nAction: relayed\r\n",
+			""),
+		JSON("delivery-status", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "\"c@d\"", "\"relayed\"", "null", "null")),
+		false },
+	{ "only delayed",
+		REPORT("message/delivery-status",
+			"Final-Recipient: a@b\r\nAction: delayed\r\n"
+			"Status: 4.4.1\r\nDiagnostic-Code: smtp; 550 5.1.1\r\n",
+			""),
+		JSON("delivery-status", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "null", "\"delayed\"", "\"4.4.1\"", "\"550 5.1.1\"")),
+		false },
+	{ "an action nobody knows, with the status of a failure",
+		REPORT("message/delivery-status",
+			"Final-Recipient: a@b\r\nAction: expired\r\nStatus: 5.4.7\r\n", ""),
+		JSON("delivery-status", "null", "null", "null",
+			RECIPIENT("\"a@b\"", "null", "\"expired\"", "\"5.4.7\"", "null")),
+		true },
 	{ "a report in an attached message is about other mail",
 		"Content-Type: message/rfc822\r\n\r\n" REPORT(
 			"message/delivery-status", "Final-Recipient: a@b\r\nAction: failed", ""),
@@ -104,6 +185,17 @@ START_TEST(a_report_says_what_became_of_whom)
 }
 END_TEST
 
+START_TEST(a_report_ends_where_the_returned_header_begins)
+{
+	parse(REPORT("message/delivery-status", "Final-Recipient: a@b\r\nAction: failed\r\n",
+		"--c\r\nContent-Type: message/rfc822\r\n\r\nFrom: c@d\r\nStatus: RO\r\n"
+		"Message-ID: <m@x>\r\n\r\nStatus: 5.1.1\r\n"));
+	ck_assert_uint_eq(m->report.recipient_count, 1);
+	ck_assert_str_eq(m->report.original_message_id, "<m@x>");
+	assert_defects("bad_header"); /* the foreign boundary */
+}
+END_TEST
+
 START_TEST(recipients_of_a_report_are_bounded)
 {
 	limits.addresses = 2;
@@ -148,6 +240,11 @@ static const struct {
 	{ "X-Autoreply: yes", "auto-replied", NULL, false },
 	{ "X-Auto-Response-Suppress: All", "auto-generated", NULL, false },
 	{ "X-Auto-Response-Suppress: None", NULL, NULL, false },
+	{ "X-Auto-Response-Suppress: All\r\nSubject: Automatic reply: x", "auto-replied", NULL,
+		false },
+	{ "Subject: =?utf-8?q?R=C3=A9ponse_automatique_:_x?=", "auto-replied", NULL, false },
+	{ "Subject: Out of office today", NULL, NULL, false },
+	{ "Auto-Submitted: no\r\nSubject: Automatic reply: x", NULL, NULL, false },
 	{ "List-Id: The list <X> of <Announce.Example.ORG>", NULL, "announce.example.org", false },
 	{ "List-Id: bare.example.org", NULL, "bare.example.org", false },
 	{ "List-Id: only words", NULL, NULL, false },
@@ -198,6 +295,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, mime_setup, mime_teardown);
 	tcase_set_timeout(tc, 30);
 	LOOP(tc, a_report_says_what_became_of_whom, reports);
+	tcase_add_test(tc, a_report_ends_where_the_returned_header_begins);
 	tcase_add_test(tc, recipients_of_a_report_are_bounded);
 	tcase_add_test(tc, a_returned_message_that_is_damaged_does_not_count_against_the_report);
 	LOOP(tc, a_header_tells_who_wrote, marks);
