@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What storage_list_receipts() and storage_fates() promise, run over every driver: SQLite always,
  * Postgres when $TEST_POSTGRES_URL names a server whose user may create databases. */
-#include "tests/unit/storage_fixture.h"
+#include "tests/unit/storage_suites.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,16 +10,6 @@
 #define MS  INT64_C(1000)
 
 enum { MANY = 2500 }; /* more than two pages */
-
-static void setup_sqlite(void)
-{
-	world_begin(&test_sqlite);
-}
-
-static void setup_postgres(void)
-{
-	world_begin(&test_postgres);
-}
 
 /* ---- messages of a moment ---- */
 
@@ -283,16 +272,10 @@ START_TEST(what_cannot_work_is_said)
 }
 END_TEST
 
-static Suite *suite_for(const char *backend, void (*setup)(void))
+static void fill(Suite *suite, const struct test_backend *backend)
 {
-	Suite *suite = suite_create(backend);
-	TCase *tc = tcase_create(backend);
+	TCase *tc = storage_tcase(suite, backend, 120);
 
-	tcase_set_tags(tc, backend);
-	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, setup, world_end);
-	tcase_add_checked_fixture(tc, world_open, NULL);
-	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, receipt_has_what_the_mta_knows_it_by);
 	tcase_add_test(tc, period_has_its_first_moment_and_not_its_last);
 	tcase_add_test(tc, all_pages_are_read_in_order_and_what_has_no_queue_id_is_left_out);
@@ -301,17 +284,9 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, fates_are_told_in_the_order_of_the_ids);
 	tcase_add_test(tc, any_number_of_ids_may_be_asked_for);
 	tcase_add_test(tc, what_cannot_work_is_said);
-	return suite;
 }
 
 int main(void)
 {
-	SRunner *sr = srunner_create(suite_for("sqlite", setup_sqlite));
-
-	if (getenv("TEST_POSTGRES_URL") != NULL)
-		srunner_add_suite(sr, suite_for("postgres", setup_postgres));
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return storage_suites_run(fill);
 }

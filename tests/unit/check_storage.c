@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What storage.h promises, run over every driver: SQLite always, Postgres when $TEST_POSTGRES_URL
  * names a server whose user may create databases. */
-#include "tests/unit/storage_fixture.h"
 #include "tests/unit/storage_looks.h"
+#include "tests/unit/storage_suites.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,16 +21,6 @@ const char *__lsan_default_options(void);
 const char *__lsan_default_options(void)
 {
 	return "print_suppressions=0";
-}
-
-static void setup_sqlite(void)
-{
-	world_begin(&test_sqlite);
-}
-
-static void setup_postgres(void)
-{
-	world_begin(&test_postgres);
 }
 
 static void put_ok(struct sample *s)
@@ -856,25 +845,12 @@ START_TEST(urls_name_their_backend)
 }
 END_TEST
 
-static TCase *tcase_for(Suite *suite, const char *backend, void (*setup)(void))
+static void fill(Suite *suite, const struct test_backend *backend)
 {
-	TCase *tc = tcase_create(backend);
-
-	tcase_set_tags(tc, backend);
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, world_end);
-	suite_add_tcase(suite, tc);
-	return tc;
-}
-
-static Suite *suite_for(const char *backend, void (*setup)(void))
-{
-	Suite *suite = suite_create(backend);
-	TCase *without_schema = tcase_for(suite, backend, setup);
-	TCase *tc = tcase_for(suite, backend, setup);
+	TCase *without_schema = storage_bare_tcase(suite, backend, 60);
+	TCase *tc = storage_tcase(suite, backend, 60);
 
 	tcase_add_test(without_schema, migrating_from_many_threads_applies_each_once);
-	tcase_add_checked_fixture(tc, world_open, NULL);
 	tcase_add_test(tc, put_then_get_gives_every_field_back);
 	tcase_add_test(tc, message_with_nothing_in_it_is_kept);
 	tcase_add_test(tc, thousand_recipients_are_kept);
@@ -909,30 +885,13 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, unknown_url_is_refused);
 	tcase_add_test(tc, stats_tell_what_waits_and_commits_what_they_hold);
 	tcase_add_test(tc, urls_name_their_backend);
-	return suite;
-}
-
-/* Only where somebody says how the server is stopped and started. */
-static void add_stopped_server(Suite *suite)
-{
-	TCase *tc = tcase_for(suite, "postgres", setup_postgres);
-
-	tcase_add_checked_fixture(tc, world_open, NULL);
-	tcase_add_test(tc, stopped_server_is_unavailable_and_used_again_once_back);
+	/* Only where somebody says how the server is stopped and started. */
+	if (backend == &test_postgres && getenv("TEST_POSTGRES_STOP") != NULL &&
+		getenv("TEST_POSTGRES_START") != NULL)
+		tcase_add_test(tc, stopped_server_is_unavailable_and_used_again_once_back);
 }
 
 int main(void)
 {
-	SRunner *sr = srunner_create(suite_for("sqlite", setup_sqlite));
-
-	if (getenv("TEST_POSTGRES_URL") != NULL) {
-		Suite *suite = suite_for("postgres", setup_postgres);
-		if (getenv("TEST_POSTGRES_STOP") != NULL && getenv("TEST_POSTGRES_START") != NULL)
-			add_stopped_server(suite);
-		srunner_add_suite(sr, suite);
-	}
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return storage_suites_run(fill);
 }
