@@ -264,29 +264,20 @@ static void put_text(struct renderer *r, struct slice s, bool in_attribute)
 
 /* Tags */
 
-static bool begins_with(struct slice s, const char *prefix)
-{
-	size_t len = strlen(prefix);
-
-	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
-}
-
 /* What of an address its text would show, if that shows it. */
 static struct slice bare_link(struct slice link)
 {
-	static const char *const schemes[] = { "https://", "http://", "mailto:" };
+	static const struct slice schemes[] = { { "https://", 8 }, { "http://", 7 },
+		{ "mailto:", 7 } };
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (begins_with(link, schemes[i])) {
-			link.base += strlen(schemes[i]);
-			link.len -= strlen(schemes[i]);
+		if (slice_ibegins(link, schemes[i])) {
+			slice_skip(&link, schemes[i].len);
 			break;
 		}
 	}
-	if (begins_with(link, "www.")) {
-		link.base += 4;
-		link.len -= 4;
-	}
+	if (slice_ibegins(link, SLICE_LIT("www.")))
+		slice_skip(&link, 4);
 	if (link.len > 0 && link.base[link.len - 1] == '/')
 		link.len--;
 	return link;
@@ -304,7 +295,7 @@ static void end_link(struct renderer *r)
 		r->out->len <= r->link_start)
 		return;
 	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
-	if (begins_with(link, "mailto:")) {
+	if (slice_ibegins(link, SLICE_LIT("mailto:"))) {
 		const char *query = memchr(bare.base, '?', bare.len);
 		link = bare = (struct slice){ bare.base,
 			query != NULL ? (size_t)(query - bare.base) : bare.len };
@@ -394,7 +385,7 @@ static bool hides(const struct html_tag *tag)
 	if (s.len == 0 || s.base[0] != ':')
 		return false;
 	s = slice_trim((struct slice){ s.base + 1, s.len - 1 });
-	if (!begins_with(s, "none"))
+	if (!slice_ibegins(s, SLICE_LIT("none")))
 		return false;
 	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
 		if (strcmp(tag->name, containers[i]) == 0)

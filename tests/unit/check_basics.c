@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* arena, buf (JSON), utf8, digest, ids: what everything else is made of */
+/* slice, arena, buf (JSON), utf8, digest, ids: what everything else is made of */
 #include "lib/arena.h"
 #include "lib/buf.h"
 #include "lib/digest.h"
 #include "lib/ids.h"
+#include "lib/slice.h"
 #include "lib/utf8.h"
 
 #include <check.h>
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+START_TEST(slices_begin_and_end_with_what_they_hold)
+{
+	struct slice s = SLICE_LIT("Ab\0cD"), none = { NULL, 0 };
+
+	ck_assert(slice_begins(s, SLICE_LIT("Ab\0c")) && slice_begins(s, s));
+	ck_assert(!slice_begins(s, SLICE_LIT("ab")) && !slice_begins(s, SLICE_LIT("Ab\0cDe")));
+	ck_assert(slice_ibegins(s, SLICE_LIT("aB")) && !slice_ibegins(s, SLICE_LIT("b")));
+	ck_assert(slice_ends(s, SLICE_LIT("\0cD")) && slice_ends(s, s));
+	ck_assert(!slice_ends(s, SLICE_LIT("cd")) && !slice_ends(s, SLICE_LIT("eAb\0cD")));
+	ck_assert(slice_begins(s, none) && slice_ibegins(s, none) && slice_ends(s, none));
+	ck_assert(slice_begins(none, none) && !slice_begins(none, s) && !slice_ends(none, s));
+}
+END_TEST
 
 START_TEST(arena_memory_is_aligned_separate_and_kept)
 {
@@ -270,6 +285,7 @@ int main(void)
 	TCase *tc = tcase_create("basics");
 	SRunner *sr = srunner_create(suite);
 
+	tcase_add_test(tc, slices_begin_and_end_with_what_they_hold);
 	tcase_add_test(tc, arena_memory_is_aligned_separate_and_kept);
 	tcase_add_test(tc, arena_of_many_small_pieces_stays_small);
 	tcase_add_test(tc, buf_keeps_its_limit_and_says_when_it_was_in_the_way);
