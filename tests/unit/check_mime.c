@@ -343,6 +343,21 @@ START_TEST(an_unparsed_message_has_its_reason)
 }
 END_TEST
 
+START_TEST(a_status_is_found_by_its_name)
+{
+	static const char *const none[] = { "", "o", "okay", "OK", "failed " };
+	enum mime_status found = MIME_FAILED;
+
+	for (enum mime_status s = MIME_OK; s <= MIME_FAILED; s++) {
+		ck_assert(mime_status_parse(slice_str(mime_status_name(s)), &found));
+		ck_assert_int_eq(found, s);
+	}
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		ck_assert_msg(!mime_status_parse(slice_str(none[i]), &found), "%s", none[i]);
+	ck_assert_int_eq(found, MIME_FAILED);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("mime");
@@ -364,6 +379,7 @@ int main(void)
 	tcase_add_test(tc, text_is_cut_at_a_characters_edge);
 	tcase_add_test(tc, addresses_over_the_limit_are_left_out);
 	tcase_add_test(tc, an_unparsed_message_has_its_reason);
+	tcase_add_test(tc, a_status_is_found_by_its_name);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);
 	int failed = srunner_ntests_failed(sr);
