@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define NOW INT64_C(1767323045678000)
 #define MS  INT64_C(1000)
@@ -272,6 +274,25 @@ START_TEST(what_cannot_work_is_said)
 }
 END_TEST
 
+START_TEST(file_that_may_not_be_written_to_is_not_touched)
+{
+	char file[512], log[512];
+
+	snprintf(file, sizeof(file), "%s/mail.db", world.database.place);
+	snprintf(log, sizeof(log), "%s/mail.db-wal", world.database.place);
+	storage_close(&world.store);
+	ck_assert_int_eq(chmod(file, 0440), 0);
+	assert_fails(&world.settings, "may not write to it");
+	ck_assert_int_ne(access(log, F_OK), 0);
+}
+END_TEST
+
+static void open_as_nobody(void)
+{
+	world_become_nobody();
+	world_open();
+}
+
 static void fill(Suite *suite, const struct test_backend *backend)
 {
 	TCase *tc = storage_tcase(suite, backend, 120);
@@ -284,6 +305,11 @@ static void fill(Suite *suite, const struct test_backend *backend)
 	tcase_add_test(tc, fates_are_told_in_the_order_of_the_ids);
 	tcase_add_test(tc, any_number_of_ids_may_be_asked_for);
 	tcase_add_test(tc, what_cannot_work_is_said);
+	if (backend == &test_sqlite) {
+		TCase *nobody = storage_bare_tcase(suite, backend, 120);
+		tcase_add_checked_fixture(nobody, open_as_nobody, NULL);
+		tcase_add_test(nobody, file_that_may_not_be_written_to_is_not_touched);
+	}
 }
 
 int main(void)

@@ -357,6 +357,17 @@ void world_end(void)
 	world.backend->destroy(&world.database);
 }
 
+void world_become_nobody(void)
+{
+	enum { NOBODY = 65534 };
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chown(world.database.place, NOBODY, NOBODY), 0);
+	ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
+	ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+}
+
 static int64_t monotonic_ms(void)
 {
 	struct timespec ts;

@@ -67,6 +67,8 @@ void world_begin(const struct test_backend *backend); /* up to an empty database
 void world_open(void);                                /* migrates it and opens a store */
 void world_reopen(void);
 void world_end(void);
+/* Root may write everywhere: the test goes on as nobody, who owns the files that SQLite makes. */
+void world_become_nobody(void);
 /* The last line that the store logged; "" for none. */
 const char *world_last_log(void);
 
