@@ -35,10 +35,8 @@ static struct sample *put_many_old(size_t count, int64_t age_us)
 		sample_set_moment(&list[i], NOW - age_us - (int64_t)i * MS);
 		put_begin(world.store, &list[i]);
 	}
-	for (size_t i = 0; i < count; i++) {
-		ck_assert(run_until(world.loop, &list[i].answered));
-		ck_assert_result(list[i].result, STORAGE_OK);
-	}
+	wait_for_all(list, count);
+	ck_assert_uint_eq(count_results(list, count, STORAGE_OK), count);
 	return list;
 }
 

@@ -37,10 +37,8 @@ static struct sample *put_many(size_t count)
 			list[i].envelope.queue_id = NULL;
 		put_begin(world.store, &list[i]);
 	}
-	for (size_t i = 0; i < count; i++) {
-		ck_assert(run_until(world.loop, &list[i].answered));
-		ck_assert_result(list[i].result, STORAGE_OK);
-	}
+	wait_for_all(list, count);
+	ck_assert_uint_eq(count_results(list, count, STORAGE_OK), count);
 	return list;
 }
 

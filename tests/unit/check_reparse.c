@@ -119,12 +119,6 @@ static void run(struct anew *a, struct storage_reparse want)
 	ck_assert_msg(storage_reparse(&world.settings, &want, &error) == STORAGE_OK, "%s", error);
 }
 
-static void assert_kept(const struct sample *s)
-{
-	ck_assert_result(get(s->message.tenant, s->message.id, looks_like, s), STORAGE_OK);
-	ck_assert_result(raw(s->message.tenant, s->message.id, s), STORAGE_OK);
-}
-
 static int64_t number(const char *sql)
 {
 	return world.backend->number(&world.database, sql);

@@ -310,10 +310,7 @@ static size_t commits_for(size_t count)
 
 	put_gives(STORAGE_OK);
 	size_t before = commits_in_log();
-	for (size_t i = 0; i < count; i++)
-		put_begin(world.store, &list[i]);
-	for (size_t i = 0; i < count; i++)
-		ck_assert(run_until(world.loop, &list[i].answered));
+	put_all(list, count);
 	free(list);
 	return commits_in_log() - before;
 }
