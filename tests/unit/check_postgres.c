@@ -151,6 +151,18 @@ START_TEST(server_that_hangs_is_given_up_in_time)
 }
 END_TEST
 
+/* While the relay lets nothing pass. */
+static void put_and_cut(struct sample *s)
+{
+	put_begin(world.store, s);
+	for (int i = 0; i < 10; i++)
+		loop_run(world.loop, 10);
+	ck_assert(!s->answered);
+	relay_cut(relay);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+}
+
 START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 {
 	enum { LARGE = 25 << 20 };
@@ -161,13 +173,7 @@ START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 	wait_until_ping_is(STORAGE_OK);
 	warm_up();
 	relay_stall(relay, true);
-	put_begin(world.store, s);
-	for (int i = 0; i < 10; i++)
-		loop_run(world.loop, 10);
-	ck_assert(!s->answered);
-	relay_cut(relay);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	put_and_cut(s);
 	ck_assert_int_eq(kept(), 1);
 	free(large);
 	free(s);
@@ -217,13 +223,7 @@ START_TEST(link_lost_while_it_prepares_has_kept_nothing)
 
 	wait_until_ping_is(STORAGE_OK);
 	relay_mute(relay, true);
-	put_begin(world.store, s);
-	for (int i = 0; i < 10; i++)
-		loop_run(world.loop, 10);
-	ck_assert(!s->answered);
-	relay_cut(relay);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	put_and_cut(s);
 	ck_assert_int_eq(kept(), 0);
 	free(s);
 }
