@@ -1,26 +1,12 @@
 # SPDX-License-Identifier: MIT
 """`mailserver reconcile`: what an MTA's log says was handed over, against what the database holds."""
 import json
-import sqlite3
 import uuid
 
 import pytest
 
 from servers.reconcile import (
     DAY, HOUR, R, SECOND, Done, Exim, Postfix, check, exim_id, now, numbers, queue_id, take_in)
-
-
-@pytest.fixture(name="sql")
-def sql_of(request, storage_url):
-    """Runs one statement on the database of a server."""
-    def run(server, statement):
-        if storage_url is None:
-            with sqlite3.connect(server.database, timeout=30) as connection:
-                connection.execute(statement)
-        else:
-            postgres = request.getfixturevalue("postgres")
-            postgres.psql(statement, database=storage_url.rpartition("/")[2])
-    return run
 
 
 # ---- one kind of finding after the other, in Postfix's log ----
