@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* slice, arena, buf (JSON), utf8, digest, ids: what everything else is made of */
+/* slice, arena, buf (JSON), utf8, digest, ids, backoff: what everything else is made of */
 #include "lib/arena.h"
+#include "lib/backoff.h"
 #include "lib/buf.h"
 #include "lib/digest.h"
 #include "lib/ids.h"
@@ -9,6 +10,7 @@
 
 #include <check.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -279,6 +281,29 @@ START_TEST(uuids_of_another_form_are_refused)
 }
 END_TEST
 
+START_TEST(pauses_double_up_to_a_bound_and_differ)
+{
+	static const struct {
+		unsigned doublings;
+		uint64_t most_ms;
+	} cases[] = { { 0, 50 }, { 1, 100 }, { 6, 3200 }, { 7, 5000 }, { UINT_MAX, 5000 } };
+	uint64_t least = UINT64_MAX, most = 0;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (int n = 0; n < 100; n++) {
+			uint64_t pause = backoff_ms(cases[i].doublings);
+			ck_assert_uint_ge(pause, cases[i].most_ms / 2);
+			ck_assert_uint_le(pause, cases[i].most_ms);
+		}
+	for (int n = 0; n < 100; n++) {
+		uint64_t pause = backoff_ms(UINT_MAX);
+		least = pause < least ? pause : least;
+		most = pause > most ? pause : most;
+	}
+	ck_assert_uint_lt(least, most);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("basics");
@@ -298,6 +323,7 @@ int main(void)
 	tcase_add_test(tc, uuids_order_by_time_and_survive_a_clock_set_back);
 	tcase_add_test(tc, least_uuid_of_a_millisecond_parts_it_from_the_one_before);
 	tcase_add_test(tc, uuids_of_another_form_are_refused);
+	tcase_add_test(tc, pauses_double_up_to_a_bound_and_differ);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);
 	int failed = srunner_ntests_failed(sr);
