@@ -264,20 +264,29 @@ static void put_text(struct renderer *r, struct slice s, bool in_attribute)
 
 /* Tags */
 
+static bool begins_with(struct slice s, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
+}
+
 /* What of an address its text would show, if that shows it. */
 static struct slice bare_link(struct slice link)
 {
-	static const struct slice schemes[] = { { "https://", 8 }, { "http://", 7 },
-		{ "mailto:", 7 } };
+	static const char *const schemes[] = { "https://", "http://", "mailto:" };
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (slice_ibegins(link, schemes[i])) {
-			slice_skip(&link, schemes[i].len);
+		if (begins_with(link, schemes[i])) {
+			link.base += strlen(schemes[i]);
+			link.len -= strlen(schemes[i]);
 			break;
 		}
 	}
-	if (slice_ibegins(link, SLICE_LIT("www.")))
-		slice_skip(&link, 4);
+	if (begins_with(link, "www.")) {
+		link.base += 4;
+		link.len -= 4;
+	}
 	if (link.len > 0 && link.base[link.len - 1] == '/')
 		link.len--;
 	return link;
@@ -295,7 +304,7 @@ static void end_link(struct renderer *r)
 		r->out->len <= r->link_start)
 		return;
 	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
-	if (slice_ibegins(link, SLICE_LIT("mailto:"))) {
+	if (begins_with(link, "mailto:")) {
 		const char *query = memchr(bare.base, '?', bare.len);
 		link = bare = (struct slice){ bare.base,
 			query != NULL ? (size_t)(query - bare.base) : bare.len };
@@ -385,7 +394,7 @@ static bool hides(const struct html_tag *tag)
 	if (s.len == 0 || s.base[0] != ':')
 		return false;
 	s = slice_trim((struct slice){ s.base + 1, s.len - 1 });
-	if (!slice_ibegins(s, SLICE_LIT("none")))
+	if (!begins_with(s, "none"))
 		return false;
 	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
 		if (strcmp(tag->name, containers[i]) == 0)
