@@ -12,14 +12,9 @@ enum {
 	LONGEST_PREFIX = 256, /* of a syslog line: the host and the program */
 };
 
-static bool starts_with(struct slice s, struct slice with)
-{
-	return s.len >= with.len && memcmp(s.base, with.base, with.len) == 0;
-}
-
 static bool take(struct slice *rest, struct slice what)
 {
-	if (!starts_with(*rest, what))
+	if (!slice_begins(*rest, what))
 		return false;
 	slice_skip(rest, what.len);
 	return true;
@@ -214,7 +209,7 @@ static bool take_field(struct slice *rest, struct slice *name_r, struct slice *v
 	*value_r = (struct slice){ rest->base, 0 };
 	if (!take(rest, SLICE_LIT("=")))
 		return true; /* a word, as K for chunking */
-	if (starts_with(*rest, SLICE_LIT("<"))) {
+	if (slice_begins(*rest, SLICE_LIT("<"))) {
 		if (!find_unquoted(*rest, ">", &len))
 			return false;
 		len++;
@@ -233,7 +228,7 @@ static bool is_before_fields(struct slice rest)
 		{ " P=<", 4 }, { " Q=", 3 } };
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		if (starts_with(rest, fields[i]))
+		if (slice_begins(rest, fields[i]))
 			return true;
 	return false;
 }
@@ -329,7 +324,7 @@ static void parse_exim(struct slice rest, struct maillog_line *line)
 
 	if (!take_exim_id(&rest, &line->queue_id) || !take(&rest, SLICE_LIT(" ")))
 		return;
-	if (starts_with(rest, SLICE_LIT("<")) && !starts_with(rest, SLICE_LIT("<= "))) {
+	if (slice_begins(rest, SLICE_LIT("<")) && !slice_begins(rest, SLICE_LIT("<= "))) {
 		parse_output(rest, line);
 		return;
 	}

@@ -58,7 +58,7 @@ static bool line_parse(struct slice line, struct proxy_line *line_r)
 	struct in6_addr ignored_address;
 	in_port_t ignored_port;
 
-	if (rest.len >= 7 && memcmp(rest.base, "UNKNOWN", 7) == 0)
+	if (slice_begins(rest, SLICE_LIT("UNKNOWN")))
 		return rest.len == 7 || rest.base[7] == ' ';
 	if (!split(line, fields) || !port_parse(fields[5], &ignored_port))
 		return false;

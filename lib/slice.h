@@ -31,6 +31,23 @@ static inline bool slice_ieq(struct slice a, struct slice b)
 	return a.len == b.len && (a.len == 0 || strncasecmp(a.base, b.base, a.len) == 0);
 }
 
+static inline bool slice_begins(struct slice s, struct slice with)
+{
+	return s.len >= with.len && slice_eq((struct slice){ s.base, with.len }, with);
+}
+
+/* ASCII letters compare without case. */
+static inline bool slice_ibegins(struct slice s, struct slice with)
+{
+	return s.len >= with.len && slice_ieq((struct slice){ s.base, with.len }, with);
+}
+
+static inline bool slice_ends(struct slice s, struct slice with)
+{
+	return s.len >= with.len &&
+	       slice_eq((struct slice){ s.base + s.len - with.len, with.len }, with);
+}
+
 /* Past its first `len` bytes, of which it has so many. */
 static inline void slice_skip(struct slice *s, size_t len)
 {

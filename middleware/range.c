@@ -75,7 +75,7 @@ bool etag_in_list(struct slice list, struct slice etag)
 			slice_skip(&s, 1);
 			continue;
 		}
-		if (s.len >= 2 && memcmp(s.base, "W/", 2) == 0)
+		if (slice_begins(s, SLICE_LIT("W/")))
 			slice_skip(&s, 2);
 		/* A tag may hold commas: it ends with its second quote. */
 		const char *end = s.len > 1 && s.base[0] == '"' ? memchr(s.base + 1, '"', s.len - 1)

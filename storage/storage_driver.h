@@ -2,7 +2,7 @@
 /* storage_driver.h - what a driver provides; only storage/ includes it
  *
  * A driver is one const table with every slot filled. A concrete store has `struct storage` as its
- * first member. tests/unit/check_storage.c, run over every driver, is the interface's meaning. */
+ * first member. tests/unit/check_storage*.c, run over every driver, are the interface's meaning. */
 #ifndef STORAGE_STORAGE_DRIVER_H
 #define STORAGE_STORAGE_DRIVER_H
 

@@ -137,11 +137,9 @@ static bool derive(void *data, struct storage_kept *batch, size_t count)
 
 static unsigned status_number(const char *name)
 {
-	unsigned status = MIME_OK;
+	enum mime_status status;
 
-	while (status < STATUSES && strcmp(name, mime_status_name(status)) != 0)
-		status++;
-	return status;
+	return mime_status_parse(slice_str(name), &status) ? status : STATUSES;
 }
 
 static uint64_t derived(const struct reparse *r)
@@ -214,7 +212,6 @@ static void print_count(uint64_t count, const char *what)
 
 static void print_summary(const struct reparse *r, bool dry_run)
 {
-	static const char *const names[STATUSES + 1] = { "ok", "degraded", "failed", "other" };
 	char move[64];
 
 	printf("looked at %" PRIu64 " message%s, derived %" PRIu64 " anew, %s%" PRIu64 "\n",
@@ -222,7 +219,9 @@ static void print_summary(const struct reparse *r, bool dry_run)
 		dry_run ? "would change " : "changed ", changed(r));
 	for (unsigned before = 0; before <= STATUSES; before++)
 		for (unsigned after = 0; after < STATUSES; after++) {
-			snprintf(move, sizeof(move), "%s -> %s", names[before], names[after]);
+			snprintf(move, sizeof(move), "%s -> %s",
+				before < STATUSES ? mime_status_name(before) : "other",
+				mime_status_name(after));
 			print_count(r->moved[before][after], move);
 		}
 	print_count(r->outcomes[STORAGE_ANEW_BARE], "kept bare");
@@ -293,11 +292,8 @@ static bool take_statuses(const char *list, unsigned *statuses)
 {
 	for (const char *at = list; at != NULL;) {
 		size_t len = strcspn(at, ",");
-		unsigned status = MIME_OK;
-		while (status < STATUSES &&
-			!slice_eq((struct slice){ at, len }, slice_str(mime_status_name(status))))
-			status++;
-		if (status == STATUSES)
+		enum mime_status status;
+		if (!mime_status_parse((struct slice){ at, len }, &status))
 			return false;
 		*statuses |= 1u << status;
 		at = at[len] == ',' ? at + len + 1 : NULL;

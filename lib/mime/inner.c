@@ -128,13 +128,6 @@ static struct line line_at(struct slice s, size_t at)
 	return line;
 }
 
-static bool begins(struct slice s, const char *with)
-{
-	size_t len = strlen(with);
-
-	return s.len >= len && memcmp(s.base, with, len) == 0;
-}
-
 struct block {
 	size_t start, end;
 	const char *kind, *encoding;
@@ -147,7 +140,7 @@ static bool uu_begin(struct slice line, struct slice *name_r)
 {
 	size_t i = 6;
 
-	if (!begins(line, "begin "))
+	if (!slice_begins(line, SLICE_LIT("begin ")))
 		return false;
 	while (i < line.len && line.base[i] >= '0' && line.base[i] <= '7')
 		i++;
@@ -185,7 +178,7 @@ static bool uu_block(struct slice s, size_t at, struct block *block_r)
 		line = line_at(s, at);
 		bool end = slice_eq(slice_trim(line.text), SLICE_LIT("end"));
 		bool blank = line.text.len == 0 && line.next < s.len &&
-			     begins(line_at(s, line.next).text, "end");
+			     slice_begins(line_at(s, line.next).text, SLICE_LIT("end"));
 		if (!end && !blank && !is_uu_data(line.text, first))
 			break;
 		block_r->end = line.next;
@@ -209,9 +202,9 @@ static bool yenc_block(struct slice s, size_t at, struct block *block_r)
 		line.text.len - (size_t)(name + 6 - line.text.base) };
 	for (at = line.next; at < s.len; at = line.next) {
 		line = line_at(s, at);
-		if (begins(line.text, "=ybegin "))
+		if (slice_begins(line.text, SLICE_LIT("=ybegin ")))
 			return false;
-		if (begins(line.text, "=yend ")) {
+		if (slice_begins(line.text, SLICE_LIT("=yend "))) {
 			block_r->last = line.text;
 			block_r->end = line.next;
 			return true;
@@ -225,9 +218,9 @@ static bool find_block(struct slice s, size_t at, struct block *block_r)
 {
 	while (at < s.len) {
 		struct line line = line_at(s, at);
-		if (begins(line.text, "begin ") && uu_block(s, at, block_r))
+		if (slice_begins(line.text, SLICE_LIT("begin ")) && uu_block(s, at, block_r))
 			return true;
-		if (begins(line.text, "=ybegin ") && yenc_block(s, at, block_r))
+		if (slice_begins(line.text, SLICE_LIT("=ybegin ")) && yenc_block(s, at, block_r))
 			return true;
 		at = line.next;
 	}

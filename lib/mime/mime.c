@@ -69,6 +69,16 @@ const char *mime_status_name(enum mime_status status)
 	return "failed";
 }
 
+bool mime_status_parse(struct slice name, enum mime_status *status_r)
+{
+	for (enum mime_status status = MIME_OK; status <= MIME_FAILED; status++)
+		if (slice_eq(name, slice_str(mime_status_name(status)))) {
+			*status_r = status;
+			return true;
+		}
+	return false;
+}
+
 void mime_init(void)
 {
 	g_mime_init();

@@ -14,6 +14,7 @@
 
 #include "lib/arena.h"
 #include "lib/digest.h"
+#include "lib/slice.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +46,8 @@ enum mime_status {
 };
 
 const char *mime_status_name(enum mime_status status); /* "ok", "degraded", "failed" */
+/* The one of that name; false when there is none. */
+bool mime_status_parse(struct slice name, enum mime_status *status_r);
 
 struct mime_strings {
 	const char **list;

@@ -103,9 +103,7 @@ static const char *const device_endings[] = { "\u304b\u3089\u9001\u4fe1", /* か
 
 static bool begins_with(struct slice s, const char *prefix)
 {
-	size_t len = strlen(prefix);
-
-	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
+	return slice_ibegins(s, slice_str(prefix));
 }
 
 static bool begins_with_any(struct slice s, const char *const *prefixes)
@@ -121,9 +119,7 @@ static bool begins_with_any(struct slice s, const char *const *prefixes)
 
 static bool ends_with(struct slice s, const char *suffix)
 {
-	size_t len = strlen(suffix);
-
-	return s.len >= len && memcmp(s.base + s.len - len, suffix, len) == 0;
+	return slice_ends(s, slice_str(suffix));
 }
 
 static bool has(struct slice s, const char *word)

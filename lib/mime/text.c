@@ -40,17 +40,15 @@ static bool param_is(
 static void convert(
 	struct mime_work *w, const struct mime_node *leaf, struct slice decoded, struct buf *out)
 {
-	static const char bom[] = "\xef\xbb\xbf";
+	static const struct slice bom = { "\xef\xbb\xbf", 3 };
 	struct buf converted;
 
 	buf_init(&converted, 2 * out->max_bytes); /* the line ends will shrink */
 	mime_body_to_utf8(
 		w, slice_str(leaf->part->charset), decoded, leaf->body == BODY_HTML, &converted);
 	struct slice text = mime_text_of(&converted);
-	if (text.len >= 3 && memcmp(text.base, bom, 3) == 0) {
-		text.base += 3;
-		text.len -= 3;
-	}
+	if (slice_begins(text, bom))
+		slice_skip(&text, bom.len);
 	if (memchr(text.base, '\0', text.len) != NULL)
 		mime_note(w, DEFECT_NUL_BYTE);
 	add_with_lf(out, text);

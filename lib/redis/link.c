@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/redis/link.h"
+#include "lib/backoff.h"
 #include "lib/ids.h"
 #include "lib/lookup.h"
 
@@ -9,8 +10,6 @@
 #include <stdlib.h>
 
 enum {
-	FIRST_PAUSE_MS = 50, /* doubled with every failure */
-	LONGEST_PAUSE_MS = 5000,
 	CONNECT_MS = 2000, /* looking the name up included */
 	HEARTBEAT_MS = 1000,
 	MAX_REASON_BYTES = 256,
@@ -42,20 +41,6 @@ struct redis_link {
 	char told[MAX_REASON_BYTES]; /* why it is down, as its user was told last */
 };
 
-/* From half the pause to all of it, so that many clients do not come back in step. */
-static uint64_t pause_ms(unsigned failures)
-{
-	uint64_t pause = FIRST_PAUSE_MS;
-	uint16_t random;
-
-	while (failures-- > 1 && pause < LONGEST_PAUSE_MS)
-		pause *= 2;
-	if (pause > LONGEST_PAUSE_MS)
-		pause = LONGEST_PAUSE_MS;
-	random_bytes(&random, sizeof(random));
-	return pause / 2 + pause / 2 * random / UINT16_MAX;
-}
-
 static void tell(struct redis_link *link, bool was_up, const char *reason)
 {
 	bool up = link->state == UP;
@@ -75,7 +60,7 @@ static void set_state(struct redis_link *link, enum state state, const char *rea
 	switch (state) {
 	case DOWN:
 		link->failures++;
-		loop_timer_start(&link->timer, pause_ms(link->failures));
+		loop_timer_start(&link->timer, backoff_ms(link->failures - 1));
 		link->set.failed(link->set.data);
 		break;
 	case CONNECTING:

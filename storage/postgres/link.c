@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/postgres/link_internal.h"
-#include "lib/digest.h"
+#include "lib/backoff.h"
 #include "storage/postgres/trouble.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-enum {
-	FIRST_PAUSE_MS = 50, /* doubled with every failure */
-	LONGEST_PAUSE_MS = 5000,
-};
 
 static void on_ready(void *data, unsigned ready);
 
@@ -28,20 +23,6 @@ bool pg_link_is_idle(const struct pg_link *link)
 unsigned pg_link_load(const struct pg_link *link)
 {
 	return link->state == BUSY ? link->batch.count : 0;
-}
-
-/* From half the pause to all of it, so that many clients do not come back in step. */
-static uint64_t pause_ms(unsigned failures)
-{
-	uint64_t pause = FIRST_PAUSE_MS;
-	uint16_t random;
-
-	while (failures-- > 0 && pause < LONGEST_PAUSE_MS)
-		pause *= 2;
-	if (pause > LONGEST_PAUSE_MS)
-		pause = LONGEST_PAUSE_MS;
-	random_bytes(&random, sizeof(random));
-	return pause / 2 + pause / 2 * random / UINT16_MAX;
 }
 
 static void tell(struct pg_link *link, bool was_up, const char *reason)
@@ -68,7 +49,7 @@ void pg_link_set_state(struct pg_link *link, enum state state, const char *reaso
 	case DOWN:
 		if (!was_up)
 			link->failures++;
-		loop_timer_start(&link->timer, pause_ms(link->failures));
+		loop_timer_start(&link->timer, backoff_ms(link->failures));
 		break;
 	case CONNECTING:
 		loop_timer_start(&link->timer, link->user->set->connect_timeout_ms);

@@ -93,11 +93,12 @@ static sqlite3_stmt *ask(struct reparse *r, enum statement which, const char *id
 
 static bool is_wanted(const struct reparse *r, const char *status, int version)
 {
+	enum mime_status known;
+
 	if (r->want->older_parser && version >= MIME_PARSER_VERSION)
 		return false;
-	for (unsigned s = MIME_OK; s <= MIME_FAILED; s++)
-		if (strcmp(status, mime_status_name(s)) == 0)
-			return storage_reparse_wants(r->want, s);
+	if (mime_status_parse(slice_str(status), &known))
+		return storage_reparse_wants(r->want, known);
 	return r->want->statuses == 0;
 }
 

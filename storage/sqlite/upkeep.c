@@ -65,46 +65,61 @@ void sqlite_upkeep_give_way(const struct sqlite_upkeep *u, int64_t held_us)
 		usleep(SHORTEST_PAUSE_US);
 }
 
+/* Of a file that it may not write to, SQLite would make companions that nobody can. */
+static bool check_writable(struct sqlite_upkeep *u)
+{
+	if (sqlite3_db_readonly(u->db, "main") == 0)
+		return true;
+	u->error = sqlite_text("the database %s: this user may not write to it, which also "
+			       "reading needs: use the server's own",
+		u->path);
+	return false;
+}
+
+static bool check_schema(struct sqlite_upkeep *u)
+{
+	int rc = SQLITE_OK, number = sqlite_schema_number(u->db, &rc);
+
+	if (!sqlite_upkeep_is_well(u, rc))
+		return false;
+	if (number != sqlite_schema_known())
+		u->error = sqlite_wrong_schema(u->path, number);
+	return u->error == NULL;
+}
+
 /* No commit is waited for until it is on the disk: one that a crash takes back is made again. */
-static int connect_to(struct sqlite_upkeep *u, const char *const *sql, int *number_r)
+static bool connect_to(struct sqlite_upkeep *u, const char *const *sql)
 {
 	int rc = sqlite3_open_v2(
 		u->path, &u->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
-	if (rc != SQLITE_OK)
-		return rc;
+	if (!sqlite_upkeep_is_well(u, rc) || !check_writable(u))
+		return false;
 	sqlite3_busy_handler(u->db, wait_for_lock, u);
 	sqlite3_progress_handler(u->db, STOP_CHECK_STEPS, asked_to_stop, u);
 	rc = sqlite3_exec(
 		u->db, "pragma synchronous = normal;" SQLITE_LOG_PRAGMAS, NULL, NULL, NULL);
-	if (rc == SQLITE_OK)
-		*number_r = sqlite_schema_number(u->db, &rc);
-	if (rc != SQLITE_OK || *number_r != sqlite_schema_known())
-		return rc;
+	if (!sqlite_upkeep_is_well(u, rc) || !check_schema(u))
+		return false;
 	for (unsigned i = 0; rc == SQLITE_OK && sql[i] != NULL; i++) {
 		assert(i < SQLITE_UPKEEP_STATEMENTS);
 		rc = sqlite3_prepare_v2(u->db, sql[i], -1, &u->statements[i], NULL);
 	}
-	return rc;
+	return sqlite_upkeep_is_well(u, rc);
 }
 
 bool sqlite_upkeep_open(
 	struct sqlite_upkeep *u, const struct storage_settings *set, const char *const *sql)
 {
 	const char *doing = u->doing;
-	int number = 0;
 
 	u->path = sqlite_path(set->url, &u->error);
 	if (u->path == NULL)
 		return false;
 	u->doing = "cannot be opened";
-	if (!sqlite_upkeep_is_well(u, connect_to(u, sql, &number)))
-		return false;
+	bool ok = connect_to(u, sql);
 	u->doing = doing;
-	if (number == sqlite_schema_known())
-		return true;
-	u->error = sqlite_wrong_schema(u->path, number);
-	return false;
+	return ok;
 }
 
 enum storage_result sqlite_upkeep_close(struct sqlite_upkeep *u, char **error_r)

@@ -24,7 +24,8 @@ struct sqlite_upkeep {
 	char *error;       /* NULL: none */
 };
 
-/* Opens it with these statements, whose list ends with NULL. In both cases sqlite_upkeep_close(). */
+/* Opens it with these statements, whose list ends with NULL: a file that may be written to, and has
+ * the schema that this program knows. In both cases sqlite_upkeep_close(). */
 bool sqlite_upkeep_open(
 	struct sqlite_upkeep *u, const struct storage_settings *set, const char *const *sql);
 /* The result of all of it. */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures: a real Postgres for the whole run, and servers on either database."""
 import pathlib
+import sqlite3
 import sys
 
 import pytest
@@ -34,6 +35,18 @@ def storage_url(request):
         return None
     server = request.getfixturevalue("postgres")
     return server.url(server.create_database())
+
+
+@pytest.fixture(name="sql")
+def sql_of(request, storage_url):
+    """Runs one statement on the database of a server: its rows."""
+    def run(server, statement):
+        if storage_url is None:
+            with sqlite3.connect(server.database, timeout=30) as connection:
+                return connection.execute(statement).fetchall()
+        postgres = request.getfixturevalue("postgres")
+        return postgres.psql(statement, database=storage_url.rpartition("/")[2])
+    return run
 
 
 @pytest.fixture(name="launch")

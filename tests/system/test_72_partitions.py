@@ -73,12 +73,16 @@ def test_mail_of_the_first_schema_stays_and_is_found(launch, postgres, database)
     assert query("select max(mailserver_time_of(from_id)) > now() from mailserver_partitions") == [(True,)]
 
 
-def test_mail_without_a_partition_is_taken_and_moved_when_there_is_one(launch, postgres, database):
-    query, name = database
-    server = launch(storage_url=postgres.url(name))
+def drop_partitions(query):
     for (suffix,) in query("select suffix from mailserver_partitions"):
         for table in TABLES:
             query(f"drop table {table}_{suffix}")
+
+
+def test_mail_without_a_partition_is_taken_and_moved_when_there_is_one(launch, postgres, database):
+    query, name = database
+    server = launch(storage_url=postgres.url(name))
+    drop_partitions(query)
     mails = [message() for _ in range(3)]
     stored = [server.post(mail).json() for mail in mails]
     assert partitions_of(query, "messages") == {"messages_default": 3}
@@ -96,9 +100,7 @@ def test_running_server_makes_them_when_told_to_look_again(launch, postgres, dat
     """By itself it looks once in an hour."""
     query, name = database
     server = launch(storage_url=postgres.url(name))
-    for (suffix,) in query("select suffix from mailserver_partitions"):
-        for table in TABLES:
-            query(f"drop table {table}_{suffix}")
+    drop_partitions(query)
     assert server.post(message()).status_code == 200
     server.reload()
     wait_for(lambda: query("select count(*) from mailserver_partitions") == [(4,)], "partitions")
@@ -119,9 +121,7 @@ def test_many_instances_may_make_them_at_once(postgres, database):
 def test_server_that_may_not_make_them_takes_mail_all_the_same(launch, postgres, database):
     query, name = database
     assert migrate(postgres.url(name)).returncode == 0
-    for (suffix,) in query("select suffix from mailserver_partitions"):
-        for table in TABLES:
-            query(f"drop table {table}_{suffix}")
+    drop_partitions(query)
     query(f"create role clerk_{name} login")
     query(f"grant select, insert, update, delete on all tables in schema public to clerk_{name}")
     server = launch(storage_url=postgres.url(name).replace("postgres@", f"clerk_{name}@"))

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Mail is kept as long as the configuration says: `mailserver purge`, and the server by itself."""
 import json
-import sqlite3
 import subprocess
 
 import pytest
@@ -11,18 +10,6 @@ from servers.waiting import wait_for
 
 OLD = "01700000-0000-7000-8000-"  # early in 2023
 TABLES = ("messages", "message_raw", "message_parts", "message_keys")
-
-
-@pytest.fixture(name="sql")
-def sql_of(request, storage_url):
-    """Runs one statement on the database of a server: its rows."""
-    def run(server, statement):
-        if storage_url is None:
-            with sqlite3.connect(server.database, timeout=30) as connection:
-                return connection.execute(statement).fetchall()
-        postgres = request.getfixturevalue("postgres")
-        return postgres.psql(statement, database=storage_url.rpartition("/")[2])
-    return run
 
 
 def make_old(sql, server, stored, number):

@@ -122,14 +122,15 @@ def test_request_on_an_open_connection_is_told_to_come_again(launch):
     assert server.process.wait(30) == 0
 
 
-def test_restart_on_the_same_port_fails_no_request(launch):
-    old = launch(settings={"drain_delay": 1})
+def wait_until_up(server):
+    wait_for(lambda: any("is up" in e["event"] for e in server.events()), "the server")
+
+
+def replace_under_load(old, launch_new):
+    """No request fails while the one server takes over from the other, and no mail is lost."""
     load = Load(old.port)
     wait_for(lambda: len(load.kept) > 200, "some mail")
-    new = launch(start=False, storage_url=old.storage_url)
-    new.settings["port"] = new.port = old.port
-    new.launch()
-    wait_for(lambda: any("is up" in e["event"] for e in new.events()), "the new server")
+    new = launch_new()
     assert old.stop() == 0
     before = len(load.kept)
     wait_for(lambda: len(load.kept) > before + 200, "mail at the new server")
@@ -137,6 +138,19 @@ def test_restart_on_the_same_port_fails_no_request(launch):
     assert load.broken == [] and load.refused == []
     assert set(load.kept) <= stored(old.database)
     assert new.stop() == 0
+
+
+def test_restart_on_the_same_port_fails_no_request(launch):
+    old = launch(settings={"drain_delay": 1})
+
+    def launch_new():
+        new = launch(start=False, storage_url=old.storage_url)
+        new.settings["port"] = new.port = old.port
+        new.launch()
+        wait_until_up(new)
+        return new
+
+    replace_under_load(old, launch_new)
 
 
 def test_restart_on_a_socket_of_systemd_fails_no_request(launch):
@@ -152,17 +166,8 @@ def test_restart_on_a_socket_of_systemd_fails_no_request(launch):
                             settings={"mode": "socket", "drain_delay": 1}, **more)
             server.port = listener.getsockname()[1]
             server.launch()
-            wait_for(lambda: any("is up" in e["event"] for e in server.events()), "the server")
+            wait_until_up(server)
             return server
 
         old = activated()
-        load = Load(old.port)
-        wait_for(lambda: len(load.kept) > 200, "some mail")
-        new = activated(storage_url=old.storage_url)
-        assert old.stop() == 0
-        before = len(load.kept)
-        wait_for(lambda: len(load.kept) > before + 200, "mail at the new server")
-        load.stop()
-        assert load.broken == [] and load.refused == []
-        assert set(load.kept) <= stored(old.database)
-        assert new.stop() == 0
+        replace_under_load(old, lambda: activated(storage_url=old.storage_url))

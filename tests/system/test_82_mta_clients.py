@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from servers.ledger import kept_ids
-from servers.mailserver import BINARY, TOKEN, message
+from servers.mailserver import BINARY, ROOT, TOKEN, message
 from servers.mta import CLIENTS, SAMPLE_CLIENT, SAMPLE_TIMEOUT, SAMPLE_TOKEN, SAMPLE_URL
 from servers.sample import CONFIGS, fill_in
 
@@ -94,13 +94,14 @@ def test_qmail_waits_when_the_program_is_broken(qmail, code):
 # ---- an MTA that dies ----
 
 # Hands over a message, and says so once it has been read; ends the stream when it is told to.
-MTA = """
-import fcntl, subprocess, sys, termios, time
+MTA = f"""
+import fcntl, subprocess, sys, termios
+sys.path.insert(0, {str(ROOT / "tests/system")!r})
+from servers.waiting import wait_for
 client = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE)
 client.stdin.write(open(sys.argv[1], "rb").read())
 client.stdin.flush()
-while any(fcntl.ioctl(client.stdin, termios.FIONREAD, b"....")):
-    time.sleep(0.01)
+wait_for(lambda: not any(fcntl.ioctl(client.stdin, termios.FIONREAD, b"....")), "the pipe's reader")
 print("it was read", flush=True)
 sys.stdin.read()
 client.stdin.close()

@@ -36,24 +36,28 @@ def passed(output, suite):
     return set(re.findall(rf":P:{suite}:(\w+):", output))
 
 
-def test_contract_holds_over_sqlite_and_postgres(server):
-    done = run_suite(server, "check_storage")
+@pytest.mark.parametrize("program, only_postgres", [
+    ("check_storage", {"stopped_server_is_unavailable_and_used_again_once_back"}),
+    ("check_storage_retries", set()), ("check_storage_large", set()),
+    ("check_storage_parts", set())])
+def test_contract_holds_over_sqlite_and_postgres(server, program, only_postgres):
+    done = run_suite(server, program)
     summary = re.search(r"\d+%: Checks: \d+, Failures: 0, Errors: 0", done.stdout)
     assert done.returncode == 0 and summary, done.stdout
     print(summary.group())
-    only_postgres = {"stopped_server_is_unavailable_and_used_again_once_back"}
     assert passed(done.stdout, "sqlite")
     assert passed(done.stdout, "postgres") == passed(done.stdout, "sqlite") | only_postgres
 
 
-def test_postgres_driver_alone(server):
-    done = run_suite(server, "check_postgres")
+@pytest.mark.parametrize("program, more_than", [("check_postgres", 20), ("check_postgres_large", 4)])
+def test_postgres_driver_alone(server, program, more_than):
+    done = run_suite(server, program)
     summary = re.search(r"\d+%: Checks: (\d+), Failures: 0, Errors: 0", done.stdout)
     assert done.returncode == 0 and summary, done.stdout
-    assert int(summary[1]) > 20, "they were skipped"
+    assert int(summary[1]) > more_than, "they were skipped"
 
 
-@pytest.mark.parametrize("program", ["check_purge", "check_receipts", "check_reparse", "check_storage_parts"])
+@pytest.mark.parametrize("program", ["check_purge", "check_receipts", "check_reparse"])
 def test_what_else_is_promised_holds_over_sqlite_and_postgres(server, program):
     done = run_suite(server, program)
     summary = re.search(r"\d+%: Checks: \d+, Failures: 0, Errors: 0", done.stdout)

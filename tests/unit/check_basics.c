@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* arena, buf (JSON), utf8, digest, ids: what everything else is made of */
+/* slice, arena, buf (JSON), utf8, digest, ids, backoff: what everything else is made of */
 #include "lib/arena.h"
+#include "lib/backoff.h"
 #include "lib/buf.h"
 #include "lib/digest.h"
 #include "lib/ids.h"
+#include "lib/slice.h"
 #include "lib/utf8.h"
 
 #include <check.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+START_TEST(slices_begin_and_end_with_what_they_hold)
+{
+	struct slice s = SLICE_LIT("Ab\0cD"), none = { NULL, 0 };
+
+	ck_assert(slice_begins(s, SLICE_LIT("Ab\0c")) && slice_begins(s, s));
+	ck_assert(!slice_begins(s, SLICE_LIT("ab")) && !slice_begins(s, SLICE_LIT("Ab\0cDe")));
+	ck_assert(slice_ibegins(s, SLICE_LIT("aB")) && !slice_ibegins(s, SLICE_LIT("b")));
+	ck_assert(slice_ends(s, SLICE_LIT("\0cD")) && slice_ends(s, s));
+	ck_assert(!slice_ends(s, SLICE_LIT("cd")) && !slice_ends(s, SLICE_LIT("eAb\0cD")));
+	ck_assert(slice_begins(s, none) && slice_ibegins(s, none) && slice_ends(s, none));
+	ck_assert(slice_begins(none, none) && !slice_begins(none, s) && !slice_ends(none, s));
+}
+END_TEST
 
 START_TEST(arena_memory_is_aligned_separate_and_kept)
 {
@@ -264,12 +281,36 @@ START_TEST(uuids_of_another_form_are_refused)
 }
 END_TEST
 
+START_TEST(pauses_double_up_to_a_bound_and_differ)
+{
+	static const struct {
+		unsigned doublings;
+		uint64_t most_ms;
+	} cases[] = { { 0, 50 }, { 1, 100 }, { 6, 3200 }, { 7, 5000 }, { UINT_MAX, 5000 } };
+	uint64_t least = UINT64_MAX, most = 0;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (int n = 0; n < 100; n++) {
+			uint64_t pause = backoff_ms(cases[i].doublings);
+			ck_assert_uint_ge(pause, cases[i].most_ms / 2);
+			ck_assert_uint_le(pause, cases[i].most_ms);
+		}
+	for (int n = 0; n < 100; n++) {
+		uint64_t pause = backoff_ms(UINT_MAX);
+		least = pause < least ? pause : least;
+		most = pause > most ? pause : most;
+	}
+	ck_assert_uint_lt(least, most);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("basics");
 	TCase *tc = tcase_create("basics");
 	SRunner *sr = srunner_create(suite);
 
+	tcase_add_test(tc, slices_begin_and_end_with_what_they_hold);
 	tcase_add_test(tc, arena_memory_is_aligned_separate_and_kept);
 	tcase_add_test(tc, arena_of_many_small_pieces_stays_small);
 	tcase_add_test(tc, buf_keeps_its_limit_and_says_when_it_was_in_the_way);
@@ -282,6 +323,7 @@ int main(void)
 	tcase_add_test(tc, uuids_order_by_time_and_survive_a_clock_set_back);
 	tcase_add_test(tc, least_uuid_of_a_millisecond_parts_it_from_the_one_before);
 	tcase_add_test(tc, uuids_of_another_form_are_refused);
+	tcase_add_test(tc, pauses_double_up_to_a_bound_and_differ);
 	suite_add_tcase(suite, tc);
 	srunner_run_all(sr, CK_ENV);
 	int failed = srunner_ntests_failed(sr);

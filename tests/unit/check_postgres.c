@@ -1,181 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What is the Postgres driver's own: links that break, servers that hang, errors of every class. Only
- * runs when $TEST_POSTGRES_URL names a server whose user may create databases. */
-#include "lib/digest.h"
-#include "tests/unit/relay.h"
-#include "tests/unit/storage_fixture.h"
+/* What is the Postgres driver's own: links that break, servers that hang, errors of every
+ * class. */
+#include "tests/unit/postgres_fixture.h"
 
-#include <check.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-/* ---- a session of the test's own, beside the store's ---- */
-
-static PGconn *session;
-static struct relay *relay;
-
-static void run_sql_on(PGconn *pg, const char *sql)
-{
-	PGresult *res = PQexec(pg, sql);
-
-	ck_assert_msg(
-		PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK,
-		"%s: %s", sql, PQerrorMessage(pg));
-	PQclear(res);
-}
-
-static void run_sql(const char *sql)
-{
-	run_sql_on(session, sql);
-}
-
-static long number(const char *sql)
-{
-	PGresult *res = PQexec(session, sql);
-
-	ck_assert_msg(PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1, "%s: %s", sql,
-		PQerrorMessage(session));
-	long value = strtol(PQgetvalue(res, 0, 0), NULL, 10);
-	PQclear(res);
-	return value;
-}
-
-/* Lets the store work on meanwhile. */
-static void wait_for_number(const char *sql, long wanted)
-{
-	enum { ROUNDS = 3000 };
-
-	for (int i = 0; i < ROUNDS && number(sql) != wanted; i++)
-		loop_run(world.loop, 10);
-	ck_assert_int_eq(number(sql), wanted);
-}
-
-static void wait_for_ping(enum storage_result wanted)
-{
-	enum { ROUNDS = 3000 };
-	enum storage_result result = ping();
-
-	for (int i = 0; i < ROUNDS && result != wanted; i++) {
-		loop_run(world.loop, 10);
-		result = ping();
-	}
-	ck_assert_result(result, wanted);
-}
-
-static long kept(void)
-{
-	return number("SELECT count(*) FROM messages");
-}
-
-#define OTHER_SESSIONS                                                                             \
-	"FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-/* And waits until they are gone. */
-#define END_OTHER_SESSIONS "SELECT pg_terminate_backend(pid, 20000) " OTHER_SESSIONS
-#define BLOCKED_SESSIONS   "SELECT count(*) " OTHER_SESSIONS " AND wait_event_type = 'Lock'"
-
-/* For sessions that begin after it. A database cannot be closed from within. */
-static void alter_database(const char *what)
-{
-	PGconn *outside = PQconnectdb(getenv("TEST_POSTGRES_URL"));
-	char sql[512];
-
-	snprintf(sql, sizeof(sql), "ALTER DATABASE %s %s", world.database.place, what);
-	run_sql_on(outside, sql);
-	PQfinish(outside);
-}
-
-static void alter_database_and_end_sessions(const char *what)
-{
-	alter_database(what);
-	run_sql(END_OTHER_SESSIONS);
-}
-
-static void put_ok(struct sample *s)
-{
-	ck_assert_result(put(s), STORAGE_OK);
-}
-
-/* From now on all links have their statement prepared, and send nothing but messages. */
-static void warm_up(void)
-{
-	unsigned links = world.settings.connections;
-	struct sample *list = samples_new(links);
-
-	for (unsigned i = 0; i < links; i++)
-		put_ok(&list[i]);
-	free(list);
-}
-
-static void put_all(struct sample *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		put_begin(world.store, &list[i]);
-	for (size_t i = 0; i < count; i++)
-		ck_assert_msg(run_until(world.loop, &list[i].answered), "%zu of %zu", i, count);
-}
-
-/* ---- fixtures ---- */
-
-static char url[2048]; /* what a test opens its store with, when it is not the database's own */
-
-static void reopen_with(const char *more)
-{
-	snprintf(url, sizeof(url), "%s %s", world.database.url, more);
-	world.settings.url = url;
-	world_reopen();
-}
-
-static void setup(void)
-{
-	world_begin(&test_postgres);
-	world.settings.connect_timeout_ms = 1000;
-	world.settings.statement_timeout_ms = 2000;
-	session = PQconnectdb(world.database.url);
-	world_open();
-}
-
-static void teardown(void)
-{
-	PQfinish(session);
-	world_end();
-}
-
-/* To where the test's session is connected, in TCP or by a socket in the file system. */
-static void begin_relay(void)
-{
-	struct sockaddr_un local = { .sun_family = AF_UNIX };
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof(peer);
-
-	if (PQhost(session)[0] == '/') {
-		snprintf(local.sun_path, sizeof(local.sun_path), "%s/.s.PGSQL.%s", PQhost(session),
-			PQport(session));
-		relay = relay_begin((struct sockaddr *)&local, sizeof(local));
-	} else {
-		getpeername(PQsocket(session), (struct sockaddr *)&peer, &len);
-		relay = relay_begin((struct sockaddr *)&peer, len);
-	}
-}
-
-static void setup_relay(void)
-{
-	char place[64];
-
-	setup();
-	begin_relay();
-	snprintf(place, sizeof(place), "host=127.0.0.1 port=%u", relay_port(relay));
-	world.settings.connections = 1;
-	reopen_with(place);
-}
-
-static void teardown_relay(void)
-{
-	relay_end(&relay);
-	teardown();
-}
 
 /* ---- links that come and go ---- */
 
@@ -191,7 +21,7 @@ START_TEST(absent_database_is_unavailable_at_once_and_found_when_it_comes)
 	ck_assert_uint_lt(loop_now_ms(world.loop) - before_ms, world.settings.connect_timeout_ms);
 	ck_assert_result(ping(), STORAGE_UNAVAILABLE);
 	alter_database_and_end_sessions("ALLOW_CONNECTIONS true");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(&list[2]);
 	ck_assert_int_eq(kept(), 1);
 	free(list);
@@ -223,11 +53,11 @@ START_TEST(host_that_never_answers_is_passed_over)
 	unsigned silent_port;
 	int silent = listen_somewhere(&silent_port);
 
-	snprintf(hosts, sizeof(hosts), "host='127.0.0.1,%s' port='%u,%s'", PQhost(session),
-		silent_port, PQport(session));
+	snprintf(hosts, sizeof(hosts), "host='127.0.0.1,%s' port='%u,%s'", postgres_host(),
+		silent_port, postgres_port());
 	world.settings.connect_timeout_ms = 300;
 	reopen_with(hosts);
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(s);
 	close(silent);
 	free(s);
@@ -268,7 +98,7 @@ START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
 
 	world.settings.connections = 1;
 	reopen_with("");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(first);
 	struct sample *s = sample_new(), *retry = sample_retry_of(s);
 
@@ -279,7 +109,7 @@ START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
 	ck_assert(run_until(world.loop, &s->answered));
 	ck_assert_result(s->result, STORAGE_UNCERTAIN);
 	run_sql("COMMIT");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(retry);
 	ck_assert_int_eq(kept(), 2);
 	free(first);
@@ -288,25 +118,11 @@ START_TEST(ended_session_is_replaced_and_the_retry_kept_once)
 }
 END_TEST
 
-/* The relay is mute, and one message is there already. */
-static void lose_answer_and_retry(struct sample *s, struct sample *retry)
-{
-	wait_for_number("SELECT count(*) FROM messages", 2);
-	ck_assert(!s->answered);
-	relay_cut(relay);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNCERTAIN);
-	relay_mute(relay, false);
-	wait_for_ping(STORAGE_OK);
-	ck_assert_result(put(retry), STORAGE_DUPLICATE);
-	ck_assert_mem_eq(&retry->put.id, &s->message.id, sizeof(retry->put.id));
-}
-
 START_TEST(commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
 {
 	struct sample *s = sample_new(), *retry = sample_retry_of(s);
 
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	warm_up();
 	relay_mute(relay, true);
 	put_begin(world.store, s);
@@ -321,19 +137,31 @@ START_TEST(server_that_hangs_is_given_up_in_time)
 {
 	struct sample *s = sample_new(), *after = sample_new();
 
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	warm_up();
 	relay_mute(relay, true);
 	uint64_t before_ms = loop_now_ms(world.loop);
 	ck_assert_result(put(s), STORAGE_UNCERTAIN);
 	ck_assert_uint_ge(loop_now_ms(world.loop) - before_ms, world.settings.statement_timeout_ms);
 	relay_mute(relay, false);
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(after);
 	free(s);
 	free(after);
 }
 END_TEST
+
+/* While the relay lets nothing pass. */
+static void put_and_cut(struct sample *s)
+{
+	put_begin(world.store, s);
+	for (int i = 0; i < 10; i++)
+		loop_run(world.loop, 10);
+	ck_assert(!s->answered);
+	relay_cut(relay);
+	ck_assert(run_until(world.loop, &s->answered));
+	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+}
 
 START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 {
@@ -342,185 +170,13 @@ START_TEST(message_cut_off_while_it_is_sent_is_unavailable)
 	char *large = calloc(1, LARGE);
 
 	s->message.raw = (struct slice){ large, LARGE };
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	warm_up();
 	relay_stall(relay, true);
-	put_begin(world.store, s);
-	for (int i = 0; i < 10; i++)
-		loop_run(world.loop, 10);
-	ck_assert(!s->answered);
-	relay_cut(relay);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	put_and_cut(s);
 	ck_assert_int_eq(kept(), 1);
 	free(large);
 	free(s);
-}
-END_TEST
-
-/* ---- large messages, whose bytes follow their statement ---- */
-
-enum { LARGE_BYTES = 5 << 20 };
-
-static struct sample *large_new(void)
-{
-	static char bytes[LARGE_BYTES];
-	struct sample *s = sample_new();
-
-	for (size_t i = 0; i < LARGE_BYTES; i++)
-		bytes[i] = (char)(i ^ i >> 8);
-	s->message.raw = (struct slice){ bytes, LARGE_BYTES };
-	return s;
-}
-
-static void assert_raw_kept(const struct sample *s)
-{
-	ck_assert_result(raw("default", s->message.id, s), STORAGE_OK);
-}
-
-#define COPIES "SELECT count(*) " OTHER_SESSIONS " AND query LIKE 'COPY%'"
-
-/* What others wait for, when a trigger makes them. */
-#define LOCK   "SELECT pg_advisory_lock(1)"
-#define UNLOCK "SELECT pg_advisory_unlock(1)"
-static void hold_up_the_commit_of(const struct sample *s)
-{
-	char sql[1024], id[UUID_TEXT + 1];
-
-	uuid_format(&s->message.id, id);
-	snprintf(sql, sizeof(sql),
-		"CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-		" PERFORM pg_advisory_xact_lock(1); RETURN new; END $$;"
-		"CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON messages DEFERRABLE INITIALLY"
-		" DEFERRED FOR EACH ROW WHEN (new.id = '%s') EXECUTE FUNCTION wait()",
-		id);
-	run_sql(sql);
-	run_sql(LOCK);
-}
-
-START_TEST(large_commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate)
-{
-	struct sample *s = large_new(), *retry = sample_retry_of(s);
-
-	wait_for_ping(STORAGE_OK);
-	warm_up();
-	hold_up_the_commit_of(s);
-	put_begin(world.store, s);
-	wait_for_number(BLOCKED_SESSIONS, 1);
-	relay_mute(relay, true);
-	run_sql(UNLOCK);
-	lose_answer_and_retry(s, retry);
-	assert_raw_kept(s);
-	free(s);
-	free(retry);
-}
-END_TEST
-
-/* Before the COMMIT it is certain that nothing is kept. */
-START_TEST(session_that_ends_while_the_bytes_are_sent_has_kept_nothing)
-{
-	struct sample *s = large_new(), *retry = sample_retry_of(s);
-
-	wait_for_ping(STORAGE_OK);
-	warm_up();
-	run_sql("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-		" PERFORM pg_advisory_xact_lock(1); RETURN new; END $$;"
-		"CREATE TRIGGER wait BEFORE INSERT ON message_raw FOR EACH ROW EXECUTE FUNCTION "
-		"wait()");
-	run_sql(LOCK);
-	put_begin(world.store, s);
-	wait_for_number(BLOCKED_SESSIONS, 1);
-	ck_assert_int_eq(number(COPIES), 1);
-	run_sql(END_OTHER_SESSIONS);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
-	run_sql(UNLOCK);
-	wait_for_ping(STORAGE_OK);
-	ck_assert_int_eq(number("SELECT count(*) FROM message_keys"), 1);
-	put_ok(retry);
-	assert_raw_kept(retry);
-	free(s);
-	free(retry);
-}
-END_TEST
-
-/* And the link is as good as before. */
-START_TEST(large_message_whose_bytes_find_the_disk_full_is_full)
-{
-	struct sample *s = large_new(), *after = large_new();
-
-	world.settings.connections = 1;
-	reopen_with("");
-	wait_for_ping(STORAGE_OK);
-	long pid = number("SELECT pid " OTHER_SESSIONS);
-	run_sql("CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-		" RAISE EXCEPTION 'as the test wants' USING ERRCODE = '53100'; END $$;"
-		"CREATE TRIGGER fill BEFORE INSERT ON message_raw FOR EACH ROW EXECUTE FUNCTION "
-		"fill()");
-	ck_assert_result(put(s), STORAGE_FULL);
-	ck_assert_int_eq(number("SELECT count(*) FROM message_keys"), 0);
-	run_sql("DROP TRIGGER fill ON message_raw");
-	put_ok(after);
-	assert_raw_kept(after);
-	ck_assert_int_eq(number("SELECT pid " OTHER_SESSIONS), pid);
-	free(s);
-	free(after);
-}
-END_TEST
-
-START_TEST(large_message_needs_no_prepared_statements)
-{
-	struct sample *s = large_new(), *retry = sample_retry_of(s);
-
-	world.settings.prepared_statements = false;
-	reopen_with("");
-	wait_for_ping(STORAGE_OK);
-	put_ok(s);
-	ck_assert_result(put(retry), STORAGE_DUPLICATE);
-	assert_raw_kept(s);
-	free(s);
-	free(retry);
-}
-END_TEST
-
-/* In the test's own transaction. */
-static void take_key_of(const struct sample *s)
-{
-	char sql[256], digits[2 * sizeof(s->message.key) + 1];
-
-	hex_encode(s->message.key, sizeof(s->message.key), digits);
-	snprintf(sql, sizeof(sql),
-		"INSERT INTO message_keys (id, tenant, digest) VALUES (gen_random_uuid(),"
-		" 'default', decode('%s', 'hex'))",
-		digits);
-	run_sql(sql);
-}
-
-/* While large ones wait for something, a link is left for the others. */
-START_TEST(small_message_passes_large_ones)
-{
-	enum { COUNT = 3 };
-	struct sample *large[COUNT], *small = sample_new();
-
-	wait_for_ping(STORAGE_OK);
-	warm_up();
-	run_sql("BEGIN");
-	for (size_t i = 0; i < COUNT; i++) {
-		large[i] = large_new();
-		take_key_of(large[i]);
-		put_begin(world.store, large[i]);
-	}
-	wait_for_number(BLOCKED_SESSIONS, 1);
-	put_ok(small);
-	ck_assert(!large[0]->answered && !large[1]->answered && !large[2]->answered);
-	run_sql("ROLLBACK");
-	for (size_t i = 0; i < COUNT; i++) {
-		ck_assert(run_until(world.loop, &large[i]->answered));
-		ck_assert_result(large[i]->result, STORAGE_OK);
-		assert_raw_kept(large[i]);
-		free(large[i]);
-	}
-	free(small);
 }
 END_TEST
 
@@ -535,7 +191,7 @@ START_TEST(waiting_counts_as_part_of_the_time)
 	world.settings.statement_timeout_ms = 4000;
 	world.settings.connections = 1;
 	reopen_with("");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	warm_up();
 	run_sql("BEGIN; LOCK TABLE messages");
 	put_begin(world.store, first);
@@ -565,15 +221,9 @@ START_TEST(link_lost_while_it_prepares_has_kept_nothing)
 {
 	struct sample *s = sample_new();
 
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	relay_mute(relay, true);
-	put_begin(world.store, s);
-	for (int i = 0; i < 10; i++)
-		loop_run(world.loop, 10);
-	ck_assert(!s->answered);
-	relay_cut(relay);
-	ck_assert(run_until(world.loop, &s->answered));
-	ck_assert_result(s->result, STORAGE_UNAVAILABLE);
+	put_and_cut(s);
 	ck_assert_int_eq(kept(), 0);
 	free(s);
 }
@@ -585,7 +235,7 @@ START_TEST(statements_need_not_be_prepared)
 
 	world.settings.prepared_statements = false;
 	reopen_with("");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(&list[0]);
 	put_ok(&list[1]);
 	ck_assert_result(put(retry), STORAGE_DUPLICATE);
@@ -601,7 +251,7 @@ START_TEST(lock_that_is_held_too_long_is_unavailable_and_leaves_nobody_waiting)
 {
 	struct sample *s = sample_new(), *retry = sample_retry_of(s);
 
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	run_sql("BEGIN; LOCK TABLE messages");
 	ck_assert_result(put(s), STORAGE_UNAVAILABLE);
 	ck_assert_int_eq(number(BLOCKED_SESSIONS), 0);
@@ -618,7 +268,7 @@ START_TEST(two_hundred_puts_at_once_need_few_commits)
 	enum { COUNT = 200 };
 	struct sample *list = samples_new(COUNT);
 
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_all(list, COUNT);
 	ck_assert_int_eq(kept(), COUNT);
 	ck_assert_int_le(number("SELECT count(DISTINCT xmin::text) FROM messages"), 5);
@@ -634,7 +284,7 @@ START_TEST(batch_locks_its_keys_in_order)
 
 	for (size_t i = 0; i < COUNT; i++)
 		list[i].message.key[0] = (uint8_t)(i * 37);
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_all(list, COUNT);
 	ck_assert_int_eq(number("SELECT count(DISTINCT xmin::text) FROM message_keys"), 1);
 	ck_assert_int_eq(number("SELECT (array_agg(digest ORDER BY ctid) ="
@@ -730,7 +380,7 @@ START_TEST(message_that_fails_at_the_commit_harms_no_other)
 
 	raise_sqlstates("DEFERRABLE INITIALLY DEFERRED");
 	list[BAD].envelope.client_helo = "23514";
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_all(list, COUNT);
 	for (size_t i = 0; i < COUNT; i++)
 		ck_assert_result(list[i].result, i == BAD ? STORAGE_UNAVAILABLE : STORAGE_OK);
@@ -759,12 +409,12 @@ START_TEST(read_only_server_is_unavailable_until_it_is_not)
 {
 	struct sample *list = samples_new(2);
 
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	alter_database_and_end_sessions("SET default_transaction_read_only = on");
-	wait_for_ping(STORAGE_UNAVAILABLE);
+	wait_until_ping_is(STORAGE_UNAVAILABLE);
 	ck_assert_result(put(&list[0]), STORAGE_UNAVAILABLE);
 	alter_database_and_end_sessions("RESET default_transaction_read_only");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(&list[1]);
 	ck_assert_int_eq(kept(), 1);
 	free(list);
@@ -781,7 +431,7 @@ START_TEST(read_only_server_is_none_and_the_link_looks_for_the_primary)
 	reopen_with("target_session_attrs=any");
 	ck_assert_result(put(&list[0]), STORAGE_UNAVAILABLE);
 	alter_database("RESET default_transaction_read_only");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(&list[1]);
 	free(list);
 }
@@ -797,70 +447,41 @@ START_TEST(lazy_commits_of_the_database_are_not_ours)
 		" INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN new;"
 		" END $$;"
 		"CREATE TRIGGER see BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION see()");
-	wait_for_ping(STORAGE_OK);
+	wait_until_ping_is(STORAGE_OK);
 	put_ok(s);
 	ck_assert_int_eq(number("SELECT count(*) FROM seen WHERE setting = 'on'"), 1);
 	free(s);
 }
 END_TEST
 
-static TCase *server_tcase(Suite *suite, const char *name, void (*begin)(void), void (*end)(void))
+static void fill(TCase *direct, TCase *relayed)
 {
-	TCase *tc = tcase_create(name);
-
-	tcase_set_tags(tc, "server");
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, begin, end);
-	suite_add_tcase(suite, tc);
-	return tc;
-}
-
-static Suite *suite_with_server(void)
-{
-	Suite *suite = suite_create("postgres, links and errors");
-	TCase *tc = server_tcase(suite, "direct", setup, teardown);
-	TCase *relayed = server_tcase(suite, "relayed", setup_relay, teardown_relay);
-
-	tcase_add_test(tc, absent_database_is_unavailable_at_once_and_found_when_it_comes);
-	tcase_add_test(tc, short_absence_is_waited_out);
-	tcase_add_test(tc, host_that_never_answers_is_passed_over);
-	tcase_add_loop_test(tc, store_may_be_closed_while_it_connects, 0, 6);
-	tcase_add_test(tc, ended_session_is_replaced_and_the_retry_kept_once);
-	tcase_add_test(tc, lock_that_is_held_too_long_is_unavailable_and_leaves_nobody_waiting);
-	tcase_add_test(tc, two_hundred_puts_at_once_need_few_commits);
-	tcase_add_test(tc, batch_locks_its_keys_in_order);
-	tcase_add_test(tc, puts_and_reads_take_turns);
-	tcase_add_loop_test(tc, sqlstate_decides_the_result, 0, sizeof(raised) / sizeof(raised[0]));
-	tcase_add_test(tc, message_that_fails_at_the_commit_harms_no_other);
-	tcase_add_test(tc, message_the_database_does_not_take_is_kept_bare);
-	tcase_add_test(tc, statements_need_not_be_prepared);
-	tcase_add_test(tc, large_message_whose_bytes_find_the_disk_full_is_full);
-	tcase_add_test(tc, large_message_needs_no_prepared_statements);
-	tcase_add_test(tc, small_message_passes_large_ones);
-	tcase_add_test(tc, waiting_counts_as_part_of_the_time);
-	tcase_add_test(tc, read_only_server_is_unavailable_until_it_is_not);
-	tcase_add_test(tc, read_only_server_is_none_and_the_link_looks_for_the_primary);
-	tcase_add_test(tc, lazy_commits_of_the_database_are_not_ours);
+	tcase_add_test(direct, absent_database_is_unavailable_at_once_and_found_when_it_comes);
+	tcase_add_test(direct, short_absence_is_waited_out);
+	tcase_add_test(direct, host_that_never_answers_is_passed_over);
+	tcase_add_loop_test(direct, store_may_be_closed_while_it_connects, 0, 6);
+	tcase_add_test(direct, ended_session_is_replaced_and_the_retry_kept_once);
+	tcase_add_test(direct, lock_that_is_held_too_long_is_unavailable_and_leaves_nobody_waiting);
+	tcase_add_test(direct, two_hundred_puts_at_once_need_few_commits);
+	tcase_add_test(direct, batch_locks_its_keys_in_order);
+	tcase_add_test(direct, puts_and_reads_take_turns);
+	tcase_add_loop_test(
+		direct, sqlstate_decides_the_result, 0, sizeof(raised) / sizeof(raised[0]));
+	tcase_add_test(direct, message_that_fails_at_the_commit_harms_no_other);
+	tcase_add_test(direct, message_the_database_does_not_take_is_kept_bare);
+	tcase_add_test(direct, statements_need_not_be_prepared);
+	tcase_add_test(direct, waiting_counts_as_part_of_the_time);
+	tcase_add_test(direct, read_only_server_is_unavailable_until_it_is_not);
+	tcase_add_test(direct, read_only_server_is_none_and_the_link_looks_for_the_primary);
+	tcase_add_test(direct, lazy_commits_of_the_database_are_not_ours);
 	tcase_add_test(relayed, commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate);
-	tcase_add_test(
-		relayed, large_commit_whose_answer_is_lost_is_uncertain_and_its_retry_a_duplicate);
-	tcase_add_test(relayed, session_that_ends_while_the_bytes_are_sent_has_kept_nothing);
 	tcase_add_test(relayed, named_host_is_looked_up);
 	tcase_add_test(relayed, server_that_hangs_is_given_up_in_time);
 	tcase_add_test(relayed, message_cut_off_while_it_is_sent_is_unavailable);
 	tcase_add_test(relayed, link_lost_while_it_prepares_has_kept_nothing);
-	return suite;
 }
 
 int main(void)
 {
-	if (getenv("TEST_POSTGRES_URL") == NULL) {
-		puts("check_postgres: skipped, TEST_POSTGRES_URL names no server");
-		return EXIT_SUCCESS;
-	}
-	SRunner *sr = srunner_create(suite_with_server());
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return postgres_suite_run("postgres, links and errors", fill);
 }

@@ -18,11 +18,11 @@ static const struct {
 	{ "host=a,b hostaddr=127.0.0.1", "hostaddr" },
 };
 
-START_TEST(wrong_url_is_refused_at_once)
+static void assert_refused(const char *url, uint32_t statement_timeout_ms, const char *says)
 {
-	struct storage_settings set = { .url = wrong_urls[_i].url,
+	struct storage_settings set = { .url = url,
 		.connect_timeout_ms = 1,
-		.statement_timeout_ms = 1,
+		.statement_timeout_ms = statement_timeout_ms,
 		.connections = 1,
 		.batch_messages = 1 };
 	struct loop *loop = loop_new();
@@ -31,27 +31,20 @@ START_TEST(wrong_url_is_refused_at_once)
 
 	ck_assert_int_eq(storage_open(&set, loop, &st, &error), -1);
 	ck_assert_ptr_null(st);
-	ck_assert_msg(strstr(error, wrong_urls[_i].says) != NULL, "%s", error);
+	ck_assert_msg(strstr(error, says) != NULL, "%s", error);
 	free(error);
 	loop_free(&loop);
+}
+
+START_TEST(wrong_url_is_refused_at_once)
+{
+	assert_refused(wrong_urls[_i].url, 1, wrong_urls[_i].says);
 }
 END_TEST
 
 START_TEST(settings_that_cannot_work_are_refused)
 {
-	struct storage_settings set = { .url = "host=localhost",
-		.connect_timeout_ms = 1,
-		.statement_timeout_ms = 0,
-		.connections = 1,
-		.batch_messages = 1 };
-	struct loop *loop = loop_new();
-	struct storage *st = NULL;
-	char *error = NULL;
-
-	ck_assert_int_eq(storage_open(&set, loop, &st, &error), -1);
-	ck_assert_msg(strstr(error, "statement_timeout") != NULL, "%s", error);
-	free(error);
-	loop_free(&loop);
+	assert_refused("host=localhost", 0, "statement_timeout");
 }
 END_TEST
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What storage_purge() promises, run over every driver: SQLite always, Postgres when
  * $TEST_POSTGRES_URL names a server whose user may create databases. */
-#include "tests/unit/storage_fixture.h"
+#include "tests/unit/storage_suites.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,16 +13,6 @@
 #define DAY (INT64_C(86400000) * MS)
 
 enum { MANY = 2300, LARGE = 70000000 };
-
-static void setup_sqlite(void)
-{
-	world_begin(&test_sqlite);
-}
-
-static void setup_postgres(void)
-{
-	world_begin(&test_postgres);
-}
 
 /* ---- messages of an age ---- */
 
@@ -46,10 +35,8 @@ static struct sample *put_many_old(size_t count, int64_t age_us)
 		sample_set_moment(&list[i], NOW - age_us - (int64_t)i * MS);
 		put_begin(world.store, &list[i]);
 	}
-	for (size_t i = 0; i < count; i++) {
-		ck_assert(run_until(world.loop, &list[i].answered));
-		ck_assert_result(list[i].result, STORAGE_OK);
-	}
+	wait_for_all(list, count);
+	ck_assert_uint_eq(count_results(list, count, STORAGE_OK), count);
 	return list;
 }
 
@@ -488,16 +475,10 @@ START_TEST(mail_is_taken_while_it_purges)
 }
 END_TEST
 
-static Suite *suite_for(const char *backend, void (*setup)(void))
+static void fill(Suite *suite, const struct test_backend *backend)
 {
-	Suite *suite = suite_create(backend);
-	TCase *tc = tcase_create(backend);
+	TCase *tc = storage_tcase(suite, backend, 120);
 
-	tcase_set_tags(tc, backend);
-	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, setup, world_end);
-	tcase_add_checked_fixture(tc, world_open, NULL);
-	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, older_goes_younger_stays_to_the_millisecond);
 	tcase_add_test(tc, nothing_goes_that_is_kept_for_ever);
 	tcase_add_test(tc, tenants_are_kept_by_days_of_their_own);
@@ -515,17 +496,9 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, what_cannot_work_is_said);
 	tcase_add_test(tc, many_may_purge_at_once);
 	tcase_add_test(tc, mail_is_taken_while_it_purges);
-	return suite;
 }
 
 int main(void)
 {
-	SRunner *sr = srunner_create(suite_for("sqlite", setup_sqlite));
-
-	if (getenv("TEST_POSTGRES_URL") != NULL)
-		srunner_add_suite(sr, suite_for("postgres", setup_postgres));
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return storage_suites_run(fill);
 }

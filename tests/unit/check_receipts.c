@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* What storage_list_receipts() and storage_fates() promise, run over every driver: SQLite always,
  * Postgres when $TEST_POSTGRES_URL names a server whose user may create databases. */
-#include "tests/unit/storage_fixture.h"
+#include "tests/unit/storage_suites.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define NOW INT64_C(1767323045678000)
 #define MS  INT64_C(1000)
 
 enum { MANY = 2500 }; /* more than two pages */
-
-static void setup_sqlite(void)
-{
-	world_begin(&test_sqlite);
-}
-
-static void setup_postgres(void)
-{
-	world_begin(&test_postgres);
-}
 
 /* ---- messages of a moment ---- */
 
@@ -46,10 +37,8 @@ static struct sample *put_many(size_t count)
 			list[i].envelope.queue_id = NULL;
 		put_begin(world.store, &list[i]);
 	}
-	for (size_t i = 0; i < count; i++) {
-		ck_assert(run_until(world.loop, &list[i].answered));
-		ck_assert_result(list[i].result, STORAGE_OK);
-	}
+	wait_for_all(list, count);
+	ck_assert_uint_eq(count_results(list, count, STORAGE_OK), count);
 	return list;
 }
 
@@ -283,16 +272,29 @@ START_TEST(what_cannot_work_is_said)
 }
 END_TEST
 
-static Suite *suite_for(const char *backend, void (*setup)(void))
+START_TEST(file_that_may_not_be_written_to_is_not_touched)
 {
-	Suite *suite = suite_create(backend);
-	TCase *tc = tcase_create(backend);
+	char file[512], log[512];
 
-	tcase_set_tags(tc, backend);
-	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, setup, world_end);
-	tcase_add_checked_fixture(tc, world_open, NULL);
-	suite_add_tcase(suite, tc);
+	snprintf(file, sizeof(file), "%s/mail.db", world.database.place);
+	snprintf(log, sizeof(log), "%s/mail.db-wal", world.database.place);
+	storage_close(&world.store);
+	ck_assert_int_eq(chmod(file, 0440), 0);
+	assert_fails(&world.settings, "may not write to it");
+	ck_assert_int_ne(access(log, F_OK), 0);
+}
+END_TEST
+
+static void open_as_nobody(void)
+{
+	world_become_nobody();
+	world_open();
+}
+
+static void fill(Suite *suite, const struct test_backend *backend)
+{
+	TCase *tc = storage_tcase(suite, backend, 120);
+
 	tcase_add_test(tc, receipt_has_what_the_mta_knows_it_by);
 	tcase_add_test(tc, period_has_its_first_moment_and_not_its_last);
 	tcase_add_test(tc, all_pages_are_read_in_order_and_what_has_no_queue_id_is_left_out);
@@ -301,17 +303,14 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, fates_are_told_in_the_order_of_the_ids);
 	tcase_add_test(tc, any_number_of_ids_may_be_asked_for);
 	tcase_add_test(tc, what_cannot_work_is_said);
-	return suite;
+	if (backend == &test_sqlite) {
+		TCase *nobody = storage_bare_tcase(suite, backend, 120);
+		tcase_add_checked_fixture(nobody, open_as_nobody, NULL);
+		tcase_add_test(nobody, file_that_may_not_be_written_to_is_not_touched);
+	}
 }
 
 int main(void)
 {
-	SRunner *sr = srunner_create(suite_for("sqlite", setup_sqlite));
-
-	if (getenv("TEST_POSTGRES_URL") != NULL)
-		srunner_add_suite(sr, suite_for("postgres", setup_postgres));
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return storage_suites_run(fill);
 }

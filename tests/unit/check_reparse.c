@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* What storage.h promises of what is derived: kept, and derived anew, run over every driver. */
-#include "tests/unit/storage_fixture.h"
 #include "tests/unit/storage_looks.h"
+#include "tests/unit/storage_suites.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define HOUR_US INT64_C(3600000000)
 #define NOW_US  INT64_C(1767323045000000)
-
-static void setup_sqlite(void)
-{
-	world_begin(&test_sqlite);
-}
-
-static void setup_postgres(void)
-{
-	world_begin(&test_postgres);
-}
 
 static bool is_sqlite(void)
 {
@@ -128,12 +117,6 @@ static void run(struct anew *a, struct storage_reparse want)
 	if (want.before_us == 0)
 		want.before_us = NOW_US + 10000 * HOUR_US;
 	ck_assert_msg(storage_reparse(&world.settings, &want, &error) == STORAGE_OK, "%s", error);
-}
-
-static void assert_kept(const struct sample *s)
-{
-	ck_assert_result(get(s->message.tenant, s->message.id, looks_like, s), STORAGE_OK);
-	ck_assert_result(raw(s->message.tenant, s->message.id, s), STORAGE_OK);
 }
 
 static int64_t number(const char *sql)
@@ -427,16 +410,10 @@ START_TEST(what_cannot_work_is_said)
 }
 END_TEST
 
-static Suite *suite_for(const char *backend, void (*setup)(void))
+static void fill(Suite *suite, const struct test_backend *backend)
 {
-	Suite *suite = suite_create(backend);
-	TCase *tc = tcase_create(backend);
+	TCase *tc = storage_tcase(suite, backend, 120);
 
-	tcase_set_tags(tc, backend);
-	tcase_set_timeout(tc, 120);
-	tcase_add_checked_fixture(tc, setup, world_end);
-	tcase_add_checked_fixture(tc, world_open, NULL);
-	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, reply_that_is_all_of_the_text_is_kept_once);
 	tcase_add_test(tc, message_that_has_none_of_it_is_kept);
 	tcase_add_test(tc, row_of_before_says_so);
@@ -451,17 +428,9 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, refused_even_bare_it_stays_as_it_is);
 	tcase_add_test(tc, it_ends_when_it_is_told_to);
 	tcase_add_test(tc, what_cannot_work_is_said);
-	return suite;
 }
 
 int main(void)
 {
-	SRunner *sr = srunner_create(suite_for("sqlite", setup_sqlite));
-
-	if (getenv("TEST_POSTGRES_URL") != NULL)
-		srunner_add_suite(sr, suite_for("postgres", setup_postgres));
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return storage_suites_run(fill);
 }

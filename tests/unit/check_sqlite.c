@@ -310,10 +310,7 @@ static size_t commits_for(size_t count)
 
 	put_gives(STORAGE_OK);
 	size_t before = commits_in_log();
-	for (size_t i = 0; i < count; i++)
-		put_begin(world.store, &list[i]);
-	for (size_t i = 0; i < count; i++)
-		ck_assert(run_until(world.loop, &list[i].answered));
+	put_all(list, count);
 	free(list);
 	return commits_in_log() - before;
 }
@@ -438,21 +435,9 @@ START_TEST(stale_handle_is_opened_anew)
 }
 END_TEST
 
-/* Root may write everywhere: the test goes on as nobody, who owns the files. */
-static void become_nobody(void)
-{
-	enum { NOBODY = 65534 };
-
-	if (geteuid() != 0)
-		return;
-	ck_assert_int_eq(chown(world.database.place, NOBODY, NOBODY), 0);
-	ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
-	ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
-}
-
 START_TEST(read_only_file_is_unavailable_until_writable)
 {
-	become_nobody();
+	world_become_nobody();
 	world_open();
 	put_gives(STORAGE_OK);
 	storage_close(&world.store);
@@ -468,7 +453,7 @@ END_TEST
 
 START_TEST(read_only_directory_is_unavailable_until_writable)
 {
-	become_nobody();
+	world_become_nobody();
 	world_open();
 	storage_close(&world.store);
 	ck_assert_int_eq(chmod(world.database.place, 0550), 0);

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What storage_part() and storage_range() promise, run over every driver: SQLite always, Postgres when
  * $TEST_POSTGRES_URL names a server whose user may create databases. */
-#include "tests/unit/storage_fixture.h"
+#include "tests/unit/storage_suites.h"
 
-#include <check.h>
 #include <stdlib.h>
-
-static void setup_sqlite(void)
-{
-	world_begin(&test_sqlite);
-}
-
-static void setup_postgres(void)
-{
-	world_begin(&test_postgres);
-}
 
 static struct sample *kept(void)
 {
@@ -162,15 +151,10 @@ START_TEST(ranges_asked_for_at_once_do_not_mix)
 }
 END_TEST
 
-static Suite *suite_for(const char *backend, void (*setup)(void))
+static void fill(Suite *suite, const struct test_backend *backend)
 {
-	Suite *suite = suite_create(backend);
-	TCase *tc = tcase_create(backend);
+	TCase *tc = storage_tcase(suite, backend, 60);
 
-	tcase_set_tags(tc, backend);
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, world_end);
-	tcase_add_checked_fixture(tc, world_open, NULL);
 	tcase_add_test(tc, every_part_is_given_as_it_was_put);
 	tcase_add_test(tc, parts_of_others_and_unknown_ones_are_not_found);
 	tcase_add_test(tc, any_range_of_a_message_is_its_bytes);
@@ -178,18 +162,9 @@ static Suite *suite_for(const char *backend, void (*setup)(void))
 	tcase_add_test(tc, range_far_behind_the_end_is_empty);
 	tcase_add_test(tc, ranges_of_others_and_of_unknown_messages_are_not_found);
 	tcase_add_test(tc, ranges_asked_for_at_once_do_not_mix);
-	suite_add_tcase(suite, tc);
-	return suite;
 }
 
 int main(void)
 {
-	SRunner *sr = srunner_create(suite_for("sqlite", setup_sqlite));
-
-	if (getenv("TEST_POSTGRES_URL") != NULL)
-		srunner_add_suite(sr, suite_for("postgres", setup_postgres));
-	srunner_run_all(sr, CK_ENV);
-	int failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return storage_suites_run(fill);
 }

@@ -2,139 +2,12 @@
 #include "tests/unit/storage_fixture.h"
 
 #include <check.h>
-#include <libpq-fe.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-static void sqlite_create(struct test_database *db)
-{
-	strcpy(db->place, "/tmp/check_storage.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(db->place));
-	snprintf(db->url, sizeof(db->url), "sqlite://%s/mail.db", db->place);
-}
-
-static void sqlite_destroy(struct test_database *db)
-{
-	static const char *const names[] = { "/mail.db", "/mail.db-wal", "/mail.db-shm",
-		"/mail.db.lock" };
-	char path[512];
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s%s", db->place, names[i]);
-		unlink(path);
-	}
-	rmdir(db->place);
-}
-
-static void sqlite_exec(const struct test_database *db, const char *sql)
-{
-	sqlite3 *handle;
-
-	ck_assert_int_eq(sqlite3_open(db->url + strlen("sqlite://"), &handle), SQLITE_OK);
-	sqlite3_busy_timeout(handle, 10000);
-	ck_assert_msg(sqlite3_exec(handle, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql,
-		sqlite3_errmsg(handle));
-	sqlite3_close(handle);
-}
-
-static int64_t sqlite_number(const struct test_database *db, const char *sql)
-{
-	sqlite3 *handle;
-	sqlite3_stmt *stmt;
-
-	ck_assert_int_eq(sqlite3_open(db->url + strlen("sqlite://"), &handle), SQLITE_OK);
-	sqlite3_busy_timeout(handle, 10000);
-	ck_assert_msg(sqlite3_prepare_v2(handle, sql, -1, &stmt, NULL) == SQLITE_OK, "%s: %s", sql,
-		sqlite3_errmsg(handle));
-	ck_assert_int_eq(sqlite3_step(stmt), SQLITE_ROW);
-	int64_t n = sqlite3_column_int64(stmt, 0);
-	sqlite3_finalize(stmt);
-	sqlite3_close(handle);
-	return n;
-}
-
-const struct test_backend test_sqlite = {
-	.name = "sqlite",
-	.create = sqlite_create,
-	.destroy = sqlite_destroy,
-	.exec = sqlite_exec,
-	.number = sqlite_number,
-};
-
-/* The first column of the first row, where there is one. */
-static int64_t postgres_run(const char *url, const char *sql)
-{
-	PGconn *pg = PQconnectdb(url);
-	PGresult *res = PQexec(pg, sql);
-	int64_t n = 0;
-
-	ck_assert_msg(
-		PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK,
-		"%s: %s", sql, PQerrorMessage(pg));
-	if (PQntuples(res) > 0)
-		n = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-	PQclear(res);
-	PQfinish(pg);
-	return n;
-}
-
-/* The administrator's connection string with another database in it, as a keyword string. */
-static void url_for_database(const char *admin, const char *name, char *out, size_t size)
-{
-	char *error = NULL;
-	PQconninfoOption *options = PQconninfoParse(admin, &error);
-	size_t len = (size_t)snprintf(out, size, "dbname='%s'", name);
-
-	ck_assert_msg(options != NULL, "TEST_POSTGRES_URL: %s", error);
-	for (PQconninfoOption *o = options; o->keyword != NULL; o++)
-		if (o->val != NULL && strcmp(o->keyword, "dbname") != 0)
-			len += (size_t)snprintf(
-				out + len, size - len, " %s='%s'", o->keyword, o->val);
-	ck_assert_uint_lt(len, size);
-	PQconninfoFree(options);
-}
-
-static void postgres_create(struct test_database *db)
-{
-	const char *admin = getenv("TEST_POSTGRES_URL");
-	char sql[512];
-
-	snprintf(db->place, sizeof(db->place), "check_storage_%d", (int)getpid());
-	snprintf(sql, sizeof(sql), "create database %s", db->place);
-	postgres_run(admin, sql);
-	url_for_database(admin, db->place, db->url, sizeof(db->url));
-}
-
-static void postgres_destroy(struct test_database *db)
-{
-	char sql[512];
-
-	snprintf(sql, sizeof(sql), "drop database %s with (force)", db->place);
-	postgres_run(getenv("TEST_POSTGRES_URL"), sql);
-}
-
-static void postgres_exec(const struct test_database *db, const char *sql)
-{
-	postgres_run(db->url, sql);
-}
-
-static int64_t postgres_number(const struct test_database *db, const char *sql)
-{
-	return postgres_run(db->url, sql);
-}
-
-const struct test_backend test_postgres = {
-	.name = "postgres",
-	.create = postgres_create,
-	.destroy = postgres_destroy,
-	.exec = postgres_exec,
-	.number = postgres_number,
-};
 
 /* Quotes, braces, commas, backslashes, a control character and letters of one to four bytes. */
 #define AWKWARD                                                                                    \
@@ -264,6 +137,18 @@ struct sample *sample_new(void)
 	return samples_new(1);
 }
 
+char *samples_enlarge(struct sample *list, size_t count, size_t size)
+{
+	char *bytes = malloc(size);
+
+	ck_assert_ptr_nonnull(bytes);
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (char)(i ^ i >> 8 ^ i >> 16);
+	for (size_t i = 0; i < count; i++)
+		list[i].message.raw = (struct slice){ bytes, size };
+	return bytes;
+}
+
 struct sample *sample_retry_of(const struct sample *first)
 {
 	struct sample *s = sample_new();
@@ -357,6 +242,17 @@ void world_end(void)
 	world.backend->destroy(&world.database);
 }
 
+void world_become_nobody(void)
+{
+	enum { NOBODY = 65534 };
+
+	if (geteuid() != 0)
+		return;
+	ck_assert_int_eq(chown(world.database.place, NOBODY, NOBODY), 0);
+	ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
+	ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+}
+
 static int64_t monotonic_ms(void)
 {
 	struct timespec ts;
@@ -399,6 +295,34 @@ enum storage_result put(struct sample *s)
 	put_begin(world.store, s);
 	ck_assert_msg(run_until(world.loop, &s->answered), "a put was not answered in time");
 	return s->result;
+}
+
+void put_ok(struct sample *s)
+{
+	ck_assert_result(put(s), STORAGE_OK);
+	ck_assert_mem_eq(&s->put.id, &s->message.id, sizeof(s->put.id));
+}
+
+void wait_for_all(const struct sample *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(run_until(world.loop, &list[i].answered), "%zu of %zu", i, count);
+}
+
+void put_all(struct sample *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		put_begin(world.store, &list[i]);
+	wait_for_all(list, count);
+}
+
+size_t count_results(const struct sample *list, size_t count, enum storage_result result)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += list[i].result == result;
+	return n;
 }
 
 struct question {

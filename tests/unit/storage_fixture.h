@@ -7,26 +7,7 @@
 #define TESTS_UNIT_STORAGE_FIXTURE_H
 
 #include "storage/storage.h"
-
-/* An empty database of a test's own, without a schema. */
-struct test_database {
-	char url[1024];
-	char place[256]; /* SQLite: the directory it lies in; Postgres: the database's name */
-};
-
-struct test_backend {
-	const char *name; /* as storage_backend() says it */
-	void (*create)(struct test_database *db);
-	void (*destroy)(struct test_database *db);
-	/* SQL commands on it, past any store. */
-	void (*exec)(const struct test_database *db, const char *sql);
-	/* The first column of a query's only row. */
-	int64_t (*number)(const struct test_database *db, const char *sql);
-};
-
-extern const struct test_backend test_sqlite;
-/* Makes its databases on the server of $TEST_POSTGRES_URL, whose user may create them. */
-extern const struct test_backend test_postgres;
+#include "tests/unit/storage_databases.h"
 
 /* A message with every field filled, and some awkward text in each. No two have the same id or
  * key; a test changes what it is about before it puts it. */
@@ -46,6 +27,10 @@ struct sample {
 struct sample *sample_new(void);
 /* `count` of them, in one piece of memory. */
 struct sample *samples_new(size_t count);
+/* So many bytes for each of them, that are the caller's to free(); they keep their own keys. */
+char *samples_enlarge(struct sample *list, size_t count, size_t size);
+/* More than a driver sends as it does the small ones, and no multiple of anything. */
+enum { LARGE_BYTES = 3000001 };
 /* Another delivery of the same message: its own proposed id, the same key. */
 struct sample *sample_retry_of(const struct sample *first);
 
@@ -67,6 +52,8 @@ void world_begin(const struct test_backend *backend); /* up to an empty database
 void world_open(void);                                /* migrates it and opens a store */
 void world_reopen(void);
 void world_end(void);
+/* Root may write everywhere: the test goes on as nobody, who owns the files that SQLite makes. */
+void world_become_nobody(void);
 /* The last line that the store logged; "" for none. */
 const char *world_last_log(void);
 
@@ -79,6 +66,13 @@ bool run_until(struct loop *loop, const bool *what);
 void put_begin(struct storage *store, struct sample *s);
 /* On the world's store, waited for. */
 enum storage_result put(struct sample *s);
+/* That it is STORAGE_OK, under its own id. */
+void put_ok(struct sample *s);
+/* For the answers to what was begun on the world's store. */
+void wait_for_all(const struct sample *list, size_t count);
+/* At once, and waited for. */
+void put_all(struct sample *list, size_t count);
+size_t count_results(const struct sample *list, size_t count, enum storage_result result);
 enum storage_result ping(void);
 /* A store connects, and notices that its database went or came back, in its own time. */
 void wait_until_ping_is(enum storage_result result);

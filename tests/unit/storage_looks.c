@@ -129,3 +129,9 @@ void looks_bare(const struct storage_record *r, const struct sample *s)
 	json_array_append_new(defects, json_string("storage"));
 	assert_json("defects", r->defects_json, defects);
 }
+
+void assert_kept(const struct sample *s)
+{
+	ck_assert_result(get(s->message.tenant, s->message.id, looks_like, s), STORAGE_OK);
+	ck_assert_result(raw(s->message.tenant, s->message.id, s), STORAGE_OK);
+}

@@ -10,4 +10,7 @@ void looks_like(const struct storage_record *r, const struct sample *s);
 /* The envelope as it was put, and nothing derived: the database refused that. */
 void looks_bare(const struct storage_record *r, const struct sample *s);
 
+/* It is found under its id, looks like it, and its raw bytes are the same. */
+void assert_kept(const struct sample *s);
+
 #endif
