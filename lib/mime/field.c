@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/mime/internal.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* RFC 5322, 2.2: printable ASCII before a colon; blanks before the colon are obsolete syntax. Bytes
@@ -21,6 +22,20 @@ static size_t name_length(struct slice line)
 bool mime_is_field(struct slice line)
 {
 	return name_length(line) > 0;
+}
+
+bool mime_is_stray_param(struct slice before, struct slice line)
+{
+	size_t i = 0;
+
+	before = slice_trim(before);
+	if (before.len == 0 || before.base[before.len - 1] != ';')
+		return false;
+	while (i < line.len &&
+		(isalnum((unsigned char)line.base[i]) ||
+			(i > 0 && strchr("*-_", line.base[i]) != NULL && line.base[i] != '\0')))
+		i++;
+	return i > 0 && i < line.len && line.base[i] == '=';
 }
 
 /* The line at `at`, with its line end. */
@@ -79,10 +94,15 @@ struct mime_fields mime_fields_split(struct mime_work *w, struct slice section, 
 		if (is_blank_line(field))
 			break;
 		at += field.len;
-		while (at < section.len && (section.base[at] == ' ' || section.base[at] == '\t')) {
-			size_t more = line_at(section, at).len;
-			field.len += more;
-			at += more;
+		while (at < section.len) {
+			struct slice more = line_at(section, at);
+			bool stray = mime_is_stray_param(field, more);
+			if (more.base[0] != ' ' && more.base[0] != '\t' && !stray)
+				break;
+			if (stray)
+				mime_note(w, DEFECT_BAD_HEADER);
+			field.len += more.len;
+			at += more.len;
 		}
 		add_field(w, &fields, field);
 	}

@@ -165,6 +165,9 @@ struct mime_fields mime_fields_split(struct mime_work *w, struct slice section, 
 struct slice mime_fields_last(const struct mime_fields *fields, const char *name);
 /* True when the bytes begin with a field's name and its colon. */
 bool mime_is_field(struct slice line);
+/* True when a line that has no blank in front continues the field before it all the same: `before` ends
+ * with a semicolon, and the line begins with a parameter (`boundary="x"`). */
+bool mime_is_stray_param(struct slice before, struct slice line);
 
 /* param.c */
 
@@ -186,14 +189,19 @@ struct mime_range {
 	size_t start, end;
 };
 
+struct mime_ranges {
+	struct mime_range *list;
+	size_t count, capacity;
+};
+
 /* The message as the cheap first pass saw it. */
 struct mime_scan {
 	struct mime_range header; /* the top section, without its blank line */
 	size_t body_start;
-	enum mime_defect over;       /* the limit that was passed, or DEFECT_NONE */
-	char *masked;                /* what GMime may see of the message: g_free(); or NULL */
-	struct mime_range *messages; /* content of each attached message, in order */
-	size_t message_count;
+	enum mime_defect over;         /* the limit that was passed, or DEFECT_NONE */
+	char *masked;                  /* what GMime may see of the message: g_free(); or NULL */
+	struct mime_ranges messages;   /* content of each attached message, in order */
+	struct mime_ranges multiparts; /* of each multipart, likewise */
 	size_t parts; /* leaves, containers and messages together: no fewer than GMime finds */
 };
 

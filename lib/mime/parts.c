@@ -157,16 +157,15 @@ static const char *only_path(struct walk *walk, const char *path)
 }
 
 /* A text leaf for what has no structure that could be followed. */
-static struct mime_node *plain_node(struct walk *walk, const char *path, size_t start)
+static struct mime_node *plain_node(struct walk *walk, const char *path, struct mime_range range)
 {
 	const struct mime_fields none = { NULL, 0 };
 	struct mime_node *node = new_node(walk, NODE_LEAF, "text/plain");
 
 	/* A page that a program sent off as it was. */
-	if (start == 0 && begins_as_html((struct slice){ walk->raw, walk->len }))
+	if (range.start == 0 && begins_as_html((struct slice){ walk->raw, walk->len }))
 		node->type = "text/html";
-	node->part = add_part(walk, &none, only_path(walk, path), node->type,
-		(struct mime_range){ start, walk->len });
+	node->part = add_part(walk, &none, only_path(walk, path), node->type, range);
 	return node;
 }
 
@@ -193,6 +192,24 @@ static const char *start_of(struct walk *walk, GMimeObject *object)
 	return start != NULL ? strip_brackets(walk->w, slice_str(start)) : NULL;
 }
 
+/* What stands in a multipart in which no part was found, as a text; NULL when that is nothing. The
+ * message's own multipart is seen to by build_top(). */
+static struct mime_node *unparted(struct walk *walk, GMimeObject *object, const char *path)
+{
+	const struct mime_ranges *multiparts = &walk->scan->multiparts;
+	struct mime_range section = { walk->len, 0 };
+	size_t i = 0;
+
+	cover(walk, g_mime_object_get_header_list(object), &section);
+	while (i < multiparts->count && multiparts->list[i].start < section.end)
+		i++;
+	if (i == multiparts->count)
+		return NULL;
+	struct mime_range range = multiparts->list[i];
+	struct slice content = { walk->raw + range.start, range.end - range.start };
+	return slice_trim(content).len > 0 ? plain_node(walk, path, range) : NULL;
+}
+
 static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object, const char *path)
 {
 	GMimeMultipart *multipart = GMIME_MULTIPART(object);
@@ -216,6 +233,8 @@ static struct mime_node *build_multipart(struct walk *walk, GMimeObject *object,
 	}
 	if (strcmp(node->type, "multipart/appledouble") == 0)
 		name_data_fork(node);
+	if (node->first == NULL && *path != '\0' && walk->w->m->part_count < walk->scan->parts)
+		node->first = unparted(walk, object, path);
 	return node;
 }
 
@@ -225,8 +244,8 @@ static struct mime_node *build_message(
 	struct mime_node *node = new_node(walk, NODE_MESSAGE, type_of(walk, object));
 	struct mime_range range = { 0, 0 };
 
-	if (walk->messages < walk->scan->message_count)
-		range = walk->scan->messages[walk->messages++];
+	if (walk->messages < walk->scan->messages.count)
+		range = walk->scan->messages.list[walk->messages++];
 	node->part = add_part(walk, fields, path, node->type, range);
 	GMimeMessage *message = g_mime_message_part_get_message(GMIME_MESSAGE_PART(object));
 	GMimeObject *inner = message != NULL ? g_mime_message_get_mime_part(message) : NULL;
@@ -300,7 +319,7 @@ static struct mime_node *build_top(struct walk *walk, const char *path)
 	struct mime_node *top = NULL;
 
 	if (scan->masked == NULL)
-		return plain_node(walk, path, 0);
+		return plain_node(walk, path, (struct mime_range){ 0, walk->len });
 	GByteArray *bytes = g_byte_array_new_take((guint8 *)scan->masked, walk->len);
 	GMimeStream *stream = g_mime_stream_mem_new_with_byte_array(bytes);
 	g_mime_stream_set_bounds(stream, (gint64)scan->header.start, (gint64)walk->len);
@@ -315,7 +334,7 @@ static struct mime_node *build_top(struct walk *walk, const char *path)
 	}
 	g_object_unref(stream);
 	if (top == NULL || (top->kind == NODE_MULTIPART && top->first == NULL))
-		return plain_node(walk, path, scan->body_start);
+		return plain_node(walk, path, (struct mime_range){ scan->body_start, walk->len });
 	return top;
 }
 

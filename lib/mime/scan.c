@@ -21,10 +21,12 @@ enum { MAX_BOUNDARY = 2048 };
 
 /* A multipart, or an attached message, that is open where the scan is. */
 struct level {
-	struct slice
-		boundary; /* with its leading "--"; empty: a message, which ends with its parent */
+	/* With its leading "--". Empty for a message, and for a multipart that has none: these end with
+	 * what holds them. */
+	struct slice boundary;
 	bool digest;
-	size_t message; /* index of its range */
+	struct mime_ranges *ranges; /* its range is the one at `index` of these */
+	size_t index;
 };
 
 /* What matters of the header section that is being read. */
@@ -41,7 +43,7 @@ struct scanner {
 	size_t len;
 	struct mime_scan *scan;
 	struct level *levels;
-	size_t depth, fields, message_capacity;
+	size_t depth, fields;
 	bool in_header;
 	struct section section;
 };
@@ -77,34 +79,39 @@ static bool matches(struct slice line, struct slice boundary, bool final)
 	return line.len == len;
 }
 
-static void add_message(struct scanner *s, size_t start, size_t end)
+/* A level whose content begins, and so far ends, there. */
+static struct level new_level(struct scanner *s, struct mime_ranges *ranges, size_t start)
 {
-	struct mime_scan *scan = s->scan;
-
-	if (scan->message_count == s->message_capacity) {
-		size_t capacity = s->message_capacity > 0 ? 2 * s->message_capacity : 4;
+	if (ranges->count == ranges->capacity) {
+		size_t capacity = ranges->capacity > 0 ? 2 * ranges->capacity : 4;
 		struct mime_range *more = arena_alloc(s->w->arena, capacity * sizeof(more[0]));
-		if (scan->message_count > 0)
-			memcpy(more, scan->messages, scan->message_count * sizeof(more[0]));
-		scan->messages = more;
-		s->message_capacity = capacity;
+		if (ranges->count > 0)
+			memcpy(more, ranges->list, ranges->count * sizeof(more[0]));
+		ranges->list = more;
+		ranges->capacity = capacity;
 	}
-	scan->messages[scan->message_count++] = (struct mime_range){ start, end };
+	ranges->list[ranges->count] = (struct mime_range){ start, start };
+	return (struct level){ .ranges = ranges, .index = ranges->count++ };
 }
 
-/* Leaves all levels above `depth` from outside: multiparts among them were not ended by a boundary
- * of their own, messages end at `end`. */
+/* Leaves all levels above `depth`, the content of each ending at `end`. */
 static void close_levels(struct scanner *s, size_t depth, size_t end)
 {
 	for (; s->depth > depth; s->depth--) {
 		struct level *level = &s->levels[s->depth - 1];
-		if (level->boundary.len > 0) {
-			mime_note(s->w, DEFECT_UNCLOSED_MULTIPART);
-			continue;
-		}
-		struct mime_range *range = &s->scan->messages[level->message];
+		struct mime_range *range = &level->ranges->list[level->index];
 		range->end = end > range->start ? end : range->start;
 	}
+}
+
+/* The same from outside: multiparts among them were not ended by a boundary of their own. */
+static void cut_levels(struct scanner *s, size_t depth, size_t end)
+{
+	for (size_t i = depth; i < s->depth; i++) {
+		if (s->levels[i].boundary.len > 0)
+			mime_note(s->w, DEFECT_UNCLOSED_MULTIPART);
+	}
+	close_levels(s, depth, end);
 }
 
 static bool push(struct scanner *s, struct level level)
@@ -163,10 +170,13 @@ static GMimeContentType *parse_type(struct scanner *s, struct slice value)
 	return g_mime_content_type_parse(NULL, s->w->line.base);
 }
 
-static bool open_message(struct scanner *s, size_t body)
+static bool open_message(struct scanner *s, size_t body, bool cut)
 {
-	add_message(s, body, body);
-	if (!count_part(s) || !push(s, (struct level){ .message = s->scan->message_count - 1 }))
+	struct level level = new_level(s, &s->scan->messages, body);
+
+	if (cut)
+		return true;
+	if (!count_part(s) || !push(s, level))
 		return false;
 	begin_section(s, body);
 	return true;
@@ -218,13 +228,14 @@ static bool open_multipart(
 {
 	const char *boundary = find_boundary(
 		s, g_mime_content_type_get_parameter(type, "boundary"), end, content);
+	struct level level = new_level(s, &s->scan->multiparts, (size_t)(content.base - s->raw));
 
-	if (boundary == NULL)
+	if (boundary != NULL)
+		level.boundary = slice_str(arena_printf(s->w->arena, "--%s", boundary));
+	else if (content.len == 0)
 		return true;
-	const char *line = arena_printf(s->w->arena, "--%s", boundary);
-	return push(
-		s, (struct level){ .boundary = slice_str(line),
-			   .digest = g_mime_content_type_is_type(type, "multipart", "digest") });
+	level.digest = g_mime_content_type_is_type(type, "multipart", "digest");
+	return push(s, level);
 }
 
 /* The section's blank line has been read (`body` lies behind it), or a boundary stands in its place
@@ -243,10 +254,7 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 	GMimeContentType *type = parse_type(s, section.type);
 	bool message = type != NULL ? is_message_type(type) : digest && section.type.len == 0;
 	if (message && !is_encoded(&section)) {
-		if (cut)
-			add_message(s, body, body);
-		else
-			good = open_message(s, body);
+		good = open_message(s, body, cut);
 	} else if (type != NULL && g_mime_content_type_is_type(type, "multipart", "*")) {
 		good = open_multipart(s, type, end, content);
 	}
@@ -319,12 +327,34 @@ static void move_to_margin(struct scanner *s, struct slice line, struct slice va
 	memset(masked + name - blanks, ' ', blanks);
 }
 
+static bool is_stray_param(const struct scanner *s, struct slice line)
+{
+	struct slice before = { s->raw + s->section.start,
+		(size_t)(line.base - s->raw) - s->section.start };
+
+	return s->section.any && mime_is_stray_param(before, line);
+}
+
+/* Puts a line behind the one before it, for GMime. */
+static void join_lines(struct scanner *s, struct slice line)
+{
+	char *end = s->scan->masked + (line.base - s->raw) - 1;
+
+	mime_note(s->w, DEFECT_BAD_HEADER);
+	*end = ' ';
+	if (end > s->scan->masked && end[-1] == '\r')
+		end[-1] = ' ';
+}
+
 /* A line of a header section, without its line end. */
 static bool header_line(struct scanner *s, struct slice line, size_t next)
 {
 	struct section *section = &s->section;
 
-	if ((line.base[0] == ' ' || line.base[0] == '\t') && section->any) {
+	bool stray = is_stray_param(s, line);
+	if (((line.base[0] == ' ' || line.base[0] == '\t') && section->any) || stray) {
+		if (stray)
+			join_lines(s, line);
 		if (section->open != NULL) {
 			section->open->len = (size_t)(line.base + line.len - section->open->base);
 			mask_value(s, line);
@@ -368,9 +398,9 @@ static bool boundary_line(
 		end--;
 	if (end > 0 && s->raw[end - 1] == '\r')
 		end--;
-	close_levels(s, level + 1, end);
+	cut_levels(s, level + 1, end);
 	if (final) {
-		s->depth = level;
+		close_levels(s, level, end);
 		return true;
 	}
 	begin_section(s, next);
@@ -411,7 +441,8 @@ static bool content_begins(const struct scanner *s, struct slice line, size_t ne
 {
 	bool first = !s->section.any;
 
-	if ((!first && is_continuation(line)) || mime_is_field(slice_trim(line)))
+	if ((!first && is_continuation(line)) || mime_is_field(slice_trim(line)) ||
+		is_stray_param(s, line))
 		return false;
 	while (next < s->len && is_continuation(line_at(s, next)))
 		next += line_at(s, next).len + 1;
@@ -544,7 +575,7 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 	if (has_crlf && has_lf)
 		mime_note(w, DEFECT_MIXED_LINE_ENDS);
 	if (scan_r->over == DEFECT_NONE)
-		close_levels(&s, 0, len);
+		cut_levels(&s, 0, len);
 	if (scan_r->body_start == 0)
 		scan_r->header.end = scan_r->body_start = at;
 	if (scan_r->header.end - scan_r->header.start > w->limits->header_bytes)

@@ -138,6 +138,23 @@ static const struct {
 			"Content-Type: multipart/alternative\r\n\r\n" PART_C("text/plain", "t")
 				PART_C("text/html", "h") "--c--\r\n" PART("image/png", "i")),
 		"1.1 text/plain*;1.2 text/html*;2 image/png", "t", "h", "missing_boundary" },
+	{ "parameters that lost the blank in front of their line",
+		MULTI("mixed",
+			"--b\r\nContent-Type: multipart/alternative;\r\nboundary=\"c:1\"\r\n\r\n"
+			"--c:1\r\n\r\nt\r\n--c:1--\r\n"
+			"--b\r\nContent-Disposition: "
+			"inline;\r\nfilename=\"a:b.txt\"\r\n\r\nfile\r\n"),
+		"1.1 text/plain*;2 text/plain", "t", NULL, "bad_header" },
+	{ "an inner multipart whose boundary never comes",
+		MULTI("mixed", PART("text/plain", "t")
+				       PART("multipart/alternative; boundary=c", "--d\r\n\r\nx")),
+		"1 text/plain*;2.1 text/plain*", "t\n--d\n\nx", NULL,
+		"empty_multipart unclosed_multipart" },
+	{ "an inner multipart without a boundary, and no room for one",
+		MULTI("mixed", PART("multipart/mixed", "--c\r\nContent-Type: text/plain\r\n\r\nx")
+				       PART("text/plain", "t")),
+		"1.1 text/plain*;2 text/plain*", "--c\nContent-Type: text/plain\n\nx\nt", NULL,
+		"missing_boundary" },
 	{ "the outer multipart's boundary is not the inner one's",
 		MULTI("mixed",
 			"--b\r\nContent-Description: something to begin with\r\n"
