@@ -61,6 +61,15 @@ static const struct {
 	{ "=?ISO-2022-JP?B?GyRCRnxLXDhsGyhC?=", "\u65e5\u672c\u8a9e", "" },
 	/* the escape that one word ends in holds for the next */
 	{ "=?ISO-2022-JP?B?GyRCRnxLXA==?= =?ISO-2022-JP?B?OGwbKEI=?=", "\u65e5\u672c\u8a9e", "" },
+	/* what vendors added to the standards: numbers in circles, half-width kana */
+	{ "=?ISO-2022-JP?B?GyRCLSF8YhsoQg==?=", "\u2460\u9ad9", "" },
+	{ "=?ISO-2022-JP?B?YRsoSTEyGyhCYg==?=",
+		"a\uff71\uff72"
+		"b",
+		"" },
+	{ "=?euc-jp?Q?=AD=EA=8E=B1a?=", "\u3231\uff71a", "" },
+	{ "=?euc-jp?Q?=AD=EA=FF?=", "\u3231\ufffd", "bad_charset" },
+	{ "=?ISO-2022-JP?B?GyRCLSEhGyhC?=", "\ufffd\u3000", "bad_charset" },
 	{ "=?gb18030?B?xOO6ww==?=", "\u4f60\u597d", "" },
 	{ "=?gb2312?B?xOO6ww==?=", "\u4f60\u597d", "" },
 	{ "=?gbk?Q?=C4=E3?= =?GBK?Q?=BA=C3?=", "\u4f60\u597d", "" },
@@ -76,6 +85,18 @@ static const struct {
 	{ "=?unicode-1-1-utf-7?Q?+AOQ-?=", "\u00e4", "" },
 	{ "=?UTF8?Q?=C3=BC?=", "\u00fc", "" },
 	{ "=?utf-8?B?w7w?=", "\u00fc", "" }, /* no padding */
+	/* names that are not registered, but written */
+	{ "=?windows1251?Q?=CF?=", "\u041f", "" },
+	{ "=?win-1251?Q?=CF?=", "\u041f", "" },
+	{ "=?x-cp1251?Q?=CF?=", "\u041f", "" },
+	{ "=?windows-cp1251?Q?=CF?=", "\u041f", "" },
+	{ "=?CP-1252?Q?=92?=", "\u2019", "" },
+	{ "=?ISO8859_2?Q?=B9?=", "\u0161", "" },
+	{ "=?iso-88592?Q?=B9?=", "\u0161", "" },
+	{ "=?x-big5?B?p0Gmbg==?=", "\u4f60\u597d", "" },
+	{ "=?windows-949?B?vsiz5w==?=", "\uc548\ub155", "" },
+	{ "=?x-euc-jp?B?xvzL3Ljs?=", "\u65e5\u672c\u8a9e", "" },
+	{ "=?'utf-8'?Q?=C3=BC?=", "\u00fc", "" },
 	/* the label is wrong, or nobody knows it */
 	{ "=?us-ascii?Q?=C3=BC?=", "\u00fc", "guessed_charset" },
 	{ "=?utf-8?Q?=FC?=", "\ufffd", "bad_charset" },
@@ -88,6 +109,18 @@ static const struct {
 	/* words where none may be, and what only looks like one */
 	{ "a=?utf-8?Q?=C3=BC?=b", "a\u00fcb", "" },
 	{ "=?utf-8?Q?a?==?utf-8?Q?b?=", "ab", "" },
+	/* cut anywhere in the base64, and nowhere though the padding is missing */
+	{ "=?utf-8?B?R3LDv?= =?utf-8?B?G4=?=", "Gr\u00fcn", "" },
+	{ "=?utf-8?B?R3LD?= =?utf-8?B?vG4=?=", "Gr\u00fcn", "" },
+	{ "=?utf-8?B?R3LDvG?= =?utf-8?B?4=?=", "Gr\u00fcn", "" },
+	{ "=?utf-8?B?SGk?= =?utf-8?B?SGk?=", "HiHi", "" },
+	/* a question mark that is not encoded, before something that is */
+	{ "=?utf-8?Q?who?=20me?=", "who? me", "" },
+	{ "=?utf-8?Q?who?=C3=BC?=", "who?\u00fc", "" },
+	{ "=?utf-8?Q?who?=20 x", "who20 x", "" },
+	{ "=?utf-8?Q?a?=20=?utf-8?Q?b?=", "a20b", "" },
+	/* escapes that stand there as they are */
+	{ "\033$B%\"%\\\033(B", "\u30a2\u30dc", "header_charset" },
 	{ "=?utf-8?Q?a?=\r\n =?utf-8?Q?b?=", "ab", "" },
 	{ "=?utf-8?Q?a?=\r\n\tb", "a\tb", "" },
 	{ "=?utf-8?Q?", "=?utf-8?Q?", "" },
