@@ -102,6 +102,18 @@ static void squeeze(struct buf *text)
 	text->len = (size_t)(to - text->base);
 }
 
+/* "<user@host> Name": some write it the other way around. */
+static void name_behind(struct reader *r)
+{
+	struct slice name = text_of(&r->box.phrase);
+	struct mime_address *last = r->out->count > 0 ? &r->out->list[r->out->count - 1] : NULL;
+
+	if (last == NULL || last->name != NULL || name.len == 0)
+		return;
+	const char *shown = mime_header_text(r->w, name);
+	last->name = *shown != '\0' ? shown : NULL;
+}
+
 /* Text without an angle: an address; or, against the rules, a name and an address. */
 static void finish_bare(struct reader *r)
 {
@@ -112,8 +124,12 @@ static void finish_bare(struct reader *r)
 		squeeze(&box->written);
 	address = text_of(&box->written);
 	bool has_at = memchr(address.base, '@', address.len) != NULL;
-	if (address.len == 0 || (box->doubtful && !has_at))
+	if (address.len == 0)
 		return;
+	if (box->doubtful && !has_at) {
+		name_behind(r);
+		return;
+	}
 	const char *blank = memrchr(address.base, ' ', address.len);
 	if (blank != NULL && address.base[0] != '"') {
 		size_t left = address.len - (size_t)(blank + 1 - address.base);

@@ -115,8 +115,11 @@ static void choose_alternative(struct slice raw, struct mime_node *node)
 		plain = enriched != NULL ? enriched : html != NULL ? html : blank;
 	if (html == NULL)
 		html = plain;
-	for (struct mime_node *c = node->first; c != NULL; c = c->next)
+	for (struct mime_node *c = node->first; c != NULL; c = c->next) {
+		c->left_out = c != plain && c->body == BODY_TEXT && c->part->filename == NULL &&
+			      is_blank(raw, c);
 		unmark(c, c != plain, c != html);
+	}
 }
 
 static void mark(struct slice raw, struct mime_node *node, enum place place);

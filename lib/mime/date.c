@@ -131,10 +131,19 @@ static void read_offset(struct date *d, const char **p)
 		++*p;
 		minutes = number(p, &more);
 	}
+	while (digits > 4 && isdigit((unsigned char)**p))
+		++*p;
 	if (hours < 24 && minutes < 60 && digits <= 4) {
 		d->offset_s = sign * (hours * 3600 + minutes * 60);
 		d->has_zone = true;
 	}
+}
+
+/* "0200", whose sign was forgotten: all the rest of the date stands in front of it. */
+static bool is_unsigned_offset(const struct date *d, int n, size_t digits)
+{
+	return digits == 4 && n <= 1400 && n % 100 < 60 && d->has_time && !d->has_zone &&
+	       d->has_day && d->has_month && d->has_year;
 }
 
 /* "10:20", "10:20:30.5", with `hour` read already; false when no minute follows it. */
@@ -200,6 +209,8 @@ static void read_number(struct date *d, const char **p)
 		set_day(d, n);
 	else if (!d->has_year && digits <= 4 && digits > 1)
 		set_year(d, n, digits);
+	else if (is_unsigned_offset(d, n, digits))
+		d->offset_s = (n / 100 * 60 + n % 100) * 60, d->has_zone = true;
 	else if (digits > 4)
 		d->bad = true;
 }
@@ -280,7 +291,8 @@ bool mime_date_parse(struct slice text, int64_t *s_r)
 	read_parts(&d, copy);
 	if (d.bad || !d.has_year || !d.has_month || !d.has_day || d.year < FIRST_YEAR ||
 		d.year > LAST_YEAR || d.day < 1 || d.day > days_in(d.year, d.month) ||
-		d.hour > 23 || d.minute > 59 || d.second > 60)
+		d.hour > 24 || d.minute > 59 || d.second > 60 ||
+		(d.hour == 24 && (d.minute > 0 || d.second > 0))) /* ISO 8601: midnight */
 		return false;
 	*s_r = days_since_1970(d.year, d.month, d.day) * 86400 + d.hour * 3600 + d.minute * 60 +
 	       d.second - d.offset_s;

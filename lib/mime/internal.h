@@ -252,6 +252,7 @@ struct mime_node {
 	struct slice content_type; /* of a leaf, with its parameters; as it stands in the message */
 	enum mime_body_kind body;  /* what kind of text it is, if it is one */
 	bool in_text, in_html;     /* whether `text`, `html` show it */
+	bool left_out; /* a blank alternative: nobody shows it, and it is no attachment either */
 	struct mime_node *first, *next; /* children; the message's structure for a message */
 };
 

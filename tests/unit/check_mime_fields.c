@@ -218,6 +218,9 @@ static const struct {
 	{ "Fri, 07 Nov 2025 12:20:00+0200", 1762510800, true },
 	{ "Fri, 07 Nov 2025 10:20:00 +9999", 1762510800, true },
 	{ "Fri, 07 Nov 2025 05:20:00 -0500 (EST)", 1762510800, true },
+	{ "Fri, 07 Nov 2025 12:20:00 0200", 1762510800, true },
+	{ "Fri, 07 Nov 2025 10:20:00 2000", 1762510800, true },
+	{ "Fri, 07 Nov 2025 10:20:00 -12345678901234567890", 1762510800, true },
 	/* other orders */
 	{ "Fri Nov  7 10:20:00 2025", 1762510800, true },
 	{ "Fri Nov  7 05:20:00 EST 2025", 1762510800, true },
@@ -233,6 +236,7 @@ static const struct {
 	/* at the edges */
 	{ "Thu, 29 Feb 2024 00:00:00 +0000", 1709164800, true },
 	{ "Sat, 31 Dec 2016 23:59:60 +0000", 1483228800, true },
+	{ "Thu, 06 Nov 2025 24:00:00 +0000", 1762473600, true },
 	{ "Mon, 01 Jan 1900 00:00:00 +0000", -2208988800, true },
 	{ "Fri, 31 Dec 9999 23:59:59 +0000", 253402300799, true },
 	/* no such day, hour or year */
@@ -302,6 +306,9 @@ static const struct {
 	{ "<id(1)@a>", "<id(1)@a>" },
 	{ "(a comment) <1@a> words <2@a>", "<1@a> <2@a>" },
 	{ "<1@a> <2@a", "<1@a>" },
+	{ "<> <1@a><>", "<1@a>" },
+	{ "1@a 2@a,\r\n 3@a; word", "1@a 2@a 3@a" },
+	{ "message of a@b <1@a>", "<1@a>" },
 	{ "<m\xc3\xbc@a>", "<m\u00fc@a>" },
 };
 
@@ -537,6 +544,8 @@ START_TEST(fields_that_repeat_or_are_missing)
 	ck_assert_uint_eq(m->from.count, 2);
 	ck_assert_str_eq(m->subject, "s");
 	assert_defects("repeated_header");
+	parse("Message-ID: <>\r\n\r\n");
+	ck_assert_ptr_null(m->message_id);
 	parse("X: y\r\n\r\n");
 	ck_assert_ptr_null(m->message_id);
 	ck_assert_ptr_null(m->subject);

@@ -27,6 +27,13 @@ static const struct {
 		MULTI("alternative", PART("text/plain", "t1") PART("text/html", "h1")
 					     PART("text/plain", "t2") PART("text/html", "h2")),
 		"1 text/plain*;2 text/html;3 text/plain;4 text/html*", "t1", "h2", "" },
+	{ "a blank alternative is no attachment",
+		MULTI("alternative", PART("text/plain", " ") PART("text/plain; name=a.txt", "")
+					     PART("text/html", "h")),
+		"1 text/plain*;2 text/plain;3 text/html*", "h\n", "h", "" },
+	{ "blanks around the slash",
+		MULTI("mixed", PART("image/ png", "i") PART("text / html", "h")),
+		"1 image/png;2 text/html*", "h\n", "h", "" },
 	{ "calendar", MULTI("alternative", PART("text/plain", "t") PART("text/calendar", "c")),
 		"1 text/plain*;2 text/calendar", "t", NULL, "" },
 	{ "mixed texts are joined",
