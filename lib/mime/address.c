@@ -108,7 +108,11 @@ static void name_behind(struct reader *r)
 	struct slice name = text_of(&r->box.phrase);
 	struct mime_address *last = r->out->count > 0 ? &r->out->list[r->out->count - 1] : NULL;
 
-	if (last == NULL || last->name != NULL || name.len == 0)
+	bool encoded = mime_word_length(name) > 0;
+
+	/* Not the parameters of some other field that got here. */
+	if (last == NULL || last->name != NULL || name.len == 0 ||
+		(!encoded && memchr(name.base, '=', name.len) != NULL))
 		return;
 	const char *shown = mime_header_text(r->w, name);
 	last->name = *shown != '\0' ? shown : NULL;

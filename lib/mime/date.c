@@ -195,7 +195,7 @@ static void read_joined(struct date *d, int first, size_t first_digits, const ch
 	}
 }
 
-static void read_number(struct date *d, const char **p)
+static void read_number(struct date *d, const char **p, bool apart)
 {
 	size_t digits;
 	int n = number(p, &digits);
@@ -209,7 +209,7 @@ static void read_number(struct date *d, const char **p)
 		set_day(d, n);
 	else if (!d->has_year && digits <= 4 && digits > 1)
 		set_year(d, n, digits);
-	else if (is_unsigned_offset(d, n, digits))
+	else if (apart && is_unsigned_offset(d, n, digits))
 		d->offset_s = (n / 100 * 60 + n % 100) * 60, d->has_zone = true;
 	else if (digits > 4)
 		d->bad = true;
@@ -249,11 +249,13 @@ static void read_word(struct date *d, const char **p)
 
 static void read_parts(struct date *d, const char *p)
 {
+	const char *start = p;
+
 	while (*p != '\0') {
 		if (*p == '(')
 			skip_comment(&p);
 		else if (isdigit((unsigned char)*p))
-			read_number(d, &p);
+			read_number(d, &p, p == start || p[-1] == ' ' || p[-1] == '\t');
 		else if (isalpha((unsigned char)*p))
 			read_word(d, &p);
 		else if ((*p == '+' || *p == '-') && d->has_time && !d->has_zone)
