@@ -31,6 +31,11 @@ static const struct {
 		MULTI("alternative", PART("text/plain", " ") PART("text/plain; name=a.txt", "")
 					     PART("text/html", "h")),
 		"1 text/plain*;2 text/plain;3 text/html*", "h\n", "h", "" },
+	{ "a blank html beside a text",
+		MULTI("alternative", PART("text/plain", "t") PART("text/html", "\r\n")),
+		"1 text/plain*;2 text/html*", "t", NULL, "" },
+	{ "nothing but a blank html", MULTI("alternative", PART("text/html", "")), "1 text/html*",
+		"", "", "" },
 	{ "blanks around the slash",
 		MULTI("mixed", PART("image/ png", "i") PART("text / html", "h")),
 		"1 image/png;2 text/html*", "h\n", "h", "" },
