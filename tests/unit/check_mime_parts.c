@@ -300,6 +300,13 @@ static const struct {
 	{ "x=1; FileName = \"y\" ; z=2", "y", "" },
 	{ "filename*=utf-8''%e2%82%ac%20rates", "\u20ac rates", "" },
 	{ "filename*=iso-8859-1'en'%A3", "\u00a3", "" },
+	/* without the star, and what only looks so */
+	{ "filename=\"UTF-8''%e2%82%ac%20rates\"", "\u20ac rates", "" },
+	{ "filename*0=\"utf-8''%e2%82\"; filename*1=\"%ac\"", "\u20ac", "" },
+	{ "filename=\"utf-8''5% off\"", "5% off", "" },
+	{ "filename=\"it's 5%25 o'c\"", "it's 5%25 o'c", "" },
+	/* a name that was folded with a tab */
+	{ "filename=\"two\r\n\twords\"", "two words", "" },
 	{ "filename*0*=utf-8''%e2%82; filename*1*=%ac; filename*2=\".txt\"", "\u20ac.txt", "" },
 	{ "filename*1=b; filename*0=a", "ab", "" },
 	{ "filename=plain; filename*=utf-8''%C3%BC", "\u00fc", "" },
@@ -349,6 +356,13 @@ START_TEST(a_name_in_the_content_type_is_a_filename_too)
 	parse("Content-Type: image/png; name*=utf-8''%C3%BC.png; charset=KOI8-R\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "\u00fc.png");
 	ck_assert_str_eq(m->parts[0].charset, "koi8-r");
+	/* without a semicolon, or without the word that should stand first */
+	parse("Content-Type: image/png name=\"a b.png\"\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "a b.png");
+	parse("Content-Type: image/png\r\nContent-Disposition: filename=c.png\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "c.png");
+	parse("Content-Type: image/png (a; name=d.png); name=e.png\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "e.png");
 }
 END_TEST
 
