@@ -219,6 +219,15 @@ static size_t params_start(struct slice value)
 	return i;
 }
 
+bool mime_lacks_semicolon(struct slice value)
+{
+	size_t at = skip_between(value, params_start(value), ""), start = at;
+
+	while (at < value.len && value.base[at] != ';' && value.base[at] != '=')
+		at++;
+	return at < value.len && value.base[at] == '=' && at > start;
+}
+
 const char *mime_param(struct mime_work *w, struct slice value, const char *name)
 {
 	struct pieces *pieces = NULL;

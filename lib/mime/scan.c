@@ -251,6 +251,8 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 		s->scan->header.end = end;
 		s->scan->body_start = body;
 	}
+	if (section.type.len > 0 && mime_lacks_semicolon(section.type))
+		mime_note(s->w, DEFECT_BAD_CONTENT_TYPE);
 	GMimeContentType *type = parse_type(s, section.type);
 	bool message = type != NULL ? is_message_type(type) : digest && section.type.len == 0;
 	if (message && !is_encoded(&section)) {

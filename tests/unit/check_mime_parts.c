@@ -359,10 +359,12 @@ START_TEST(a_name_in_the_content_type_is_a_filename_too)
 	/* without a semicolon, or without the word that should stand first */
 	parse("Content-Type: image/png name=\"a b.png\"\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "a b.png");
+	assert_defects("bad_content_type");
 	parse("Content-Type: image/png\r\nContent-Disposition: filename=c.png\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "c.png");
 	parse("Content-Type: image/png (a; name=d.png); name=e.png\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "e.png");
+	assert_defects("");
 }
 END_TEST
 
