@@ -57,8 +57,8 @@ static const char *leaf_type_of(
 	const char *token = mime_token(walk->w, value);
 	const char *slash = token != NULL ? strchr(token, '/') : NULL;
 
-	if (token == NULL || (slash != NULL && slash > token && slash[1] != '\0') ||
-		is_spaced_type(value))
+	if (slice_trim(value).len == 0 || is_spaced_type(value) ||
+		(slash != NULL && slash > token && slash[1] != '\0'))
 		return type_of(walk, object);
 	mime_note(walk->w, DEFECT_BAD_CONTENT_TYPE);
 	return "text/plain";

@@ -36,6 +36,8 @@ static const struct {
 		"1 text/plain*;2 text/html*", "t", NULL, "" },
 	{ "nothing but a blank html", MULTI("alternative", PART("text/html", "")), "1 text/html*",
 		"", "", "" },
+	{ "parameters without a type", MULTI("mixed", PART("; charset=utf-8", "t")),
+		"1 text/plain*", "t", NULL, "bad_content_type" },
 	{ "blanks around the slash",
 		MULTI("mixed", PART("image/ png", "i") PART("text / html", "h")),
 		"1 image/png;2 text/html*", "h\n", "h", "" },
