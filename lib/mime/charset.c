@@ -163,9 +163,22 @@ static bool convert_from_jis(const char *charset, struct slice bytes, struct buf
 static bool convert_as(
 	const struct mime_charset *charset, struct slice bytes, struct buf *out, bool *good_r)
 {
-	if (charset->kind != CHARSET_JIS)
-		return convert_from(charset->name, bytes, out, good_r);
-	*good_r = convert_from_jis(charset->name, bytes, out);
+	size_t before = out->len;
+
+	if (charset->kind == CHARSET_JIS) {
+		*good_r = convert_from_jis(charset->name, bytes, out);
+		return true;
+	}
+	if (!convert_from(charset->name, bytes, out, good_r))
+		return false;
+	/* iconv has the euro sign of Windows in its plain Big5 alone. */
+	if (!*good_r && !out->truncated && strcmp(charset->name, "BIG5-HKSCS") == 0) {
+		take_back(out, before);
+		if (!convert_from("BIG5", bytes, out, good_r) || !*good_r) {
+			take_back(out, before);
+			convert_from(charset->name, bytes, out, good_r);
+		}
+	}
 	return true;
 }
 

@@ -47,6 +47,7 @@ static const struct {
 	{ "euccn", CHARSET_ICONV, "GB18030" },
 	{ "gbk", CHARSET_ICONV, "GB18030" },
 	{ "xgbk", CHARSET_ICONV, "GB18030" },
+	{ "xgb18030", CHARSET_ICONV, "GB18030" },
 	{ "cp936", CHARSET_ICONV, "GB18030" },
 	{ "big5", CHARSET_ICONV, "BIG5-HKSCS" },
 	{ "cnbig5", CHARSET_ICONV, "BIG5-HKSCS" },
