@@ -181,7 +181,7 @@ static void usual_name(struct slice label, char name[41])
 
 bool mime_charset_find(struct slice label, struct mime_charset *charset_r)
 {
-	label = bare(label);
+	label = label.len > 0 ? bare(label) : SLICE_LIT("");
 	*charset_r = (struct mime_charset){ .kind = CHARSET_ICONV };
 	if (label.len >= sizeof(charset_r->name) || memchr(label.base, '\0', label.len) != NULL)
 		return false;

@@ -195,12 +195,35 @@ static void read_joined(struct date *d, int first, size_t first_digits, const ch
 	}
 }
 
+/* "10.20", "10.20.30" where a time is missing, with `hour` read already. */
+static bool read_dotted_time(struct date *d, int hour, const char **p)
+{
+	const char *at = *p + 1;
+	size_t digits;
+	int minute;
+
+	if (d->has_time || !d->has_day || !d->has_month || !d->has_year || **p != '.')
+		return false;
+	minute = number(&at, &digits);
+	if (digits != 2)
+		return false;
+	d->minute = minute;
+	if (*at == '.') {
+		at++;
+		d->second = number(&at, &digits);
+	}
+	d->hour = hour;
+	d->has_time = true;
+	*p = at;
+	return true;
+}
+
 static void read_number(struct date *d, const char **p, bool apart)
 {
 	size_t digits;
 	int n = number(p, &digits);
 
-	if (read_time(d, n, p))
+	if (read_time(d, n, p) || read_dotted_time(d, n, p))
 		return;
 	if (strchr("-/.", **p) != NULL && **p != '\0' && isalnum((unsigned char)(*p)[1]) &&
 		!d->has_day)

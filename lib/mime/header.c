@@ -15,6 +15,8 @@ static bool next_id(struct slice text, size_t *at, struct slice *id_r)
 
 	while ((open = memchr(text.base + *at, '<', text.len - *at)) != NULL &&
 		(close = memchr(open, '>', (size_t)(end - open))) != NULL) {
+		/* Of an id that never ended only the next one is left. */
+		open = memrchr(open, '<', (size_t)(close - open));
 		*id_r = (struct slice){ open, (size_t)(close + 1 - open) };
 		*at = (size_t)(close + 1 - text.base);
 		if (id_r->len > 2)
@@ -112,7 +114,10 @@ static void fill_references(struct mime_work *w, struct slice value)
 
 static void fill_date(struct mime_work *w, struct slice value)
 {
-	struct slice text = mime_unfold(w, value);
+	/* Some encode all fields, this one too. */
+	struct slice text = memmem(value.base, value.len, "=?", 2) != NULL
+				    ? slice_str(mime_header_text(w, value))
+				    : mime_unfold(w, value);
 	int64_t s;
 
 	text.len = text.len < MAX_DATE ? text.len : MAX_DATE;

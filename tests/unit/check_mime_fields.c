@@ -235,6 +235,9 @@ static const struct {
 	{ "November 7, 2025 10:20 AM", 1762510800, true },
 	{ "Nov 7, 2025 10:20:00 pm +0000", 1762554000, true },
 	{ "Fri, 07 Nov 2025", 1762473600, true },
+	{ "Fri, 07 Nov 2025 10.20.00 +0000", 1762510800, true },
+	{ "Fri, 07 Nov 2025 11.20 +0100", 1762510800, true },
+	{ "=?utf-8?Q?Fri,_07_Nov_2025_10:20:00_+0000?=", 1762510800, true },
 	/* comments and blanks wherever they may stand */
 	{ "Fri (day), 07\r\n Nov\r\n 2025 10 (h) : 20 : 00 +0000", 1762510800, true },
 	/* at the edges */
@@ -311,6 +314,7 @@ static const struct {
 	{ "(a comment) <1@a> words <2@a>", "<1@a> <2@a>" },
 	{ "<1@a> <2@a", "<1@a>" },
 	{ "<> <1@a><>", "<1@a>" },
+	{ "<1@a <2@a> <<3@a>>", "<2@a> <3@a>" },
 	{ "1@a 2@a,\r\n 3@a; word", "1@a 2@a 3@a" },
 	{ "message of a@b <1@a>", "<1@a>" },
 	{ "<m\xc3\xbc@a>", "<m\u00fc@a>" },
