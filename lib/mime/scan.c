@@ -521,6 +521,11 @@ static size_t find_header(struct mime_work *w, const char *raw, size_t len)
 	size_t at = 0;
 	bool blank = false;
 
+	if (len > 3 && memcmp(raw, "\xef\xbb\xbf", 3) == 0 &&
+		mime_is_field((struct slice){ raw + 3, len - 3 })) {
+		mime_note(w, DEFECT_BAD_HEADER); /* an editor's byte order mark */
+		return 3;
+	}
 	while (at < len) {
 		const char *end = memchr(raw + at, '\n', len - at);
 		struct slice line = { raw + at, end != NULL ? (size_t)(end - raw) - at : len - at };

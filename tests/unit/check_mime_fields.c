@@ -474,6 +474,7 @@ static const struct {
 		"text\n\n", "missing_blank_line" },
 	{ "a forgotten blank line, LF", "Subject: s\ntext\nmore", "s", "text\nmore",
 		"missing_blank_line" },
+	{ "a byte order mark", "\xef\xbb\xbfSubject: s\r\nA: b\r\n\r\nx", "s", "x", "bad_header" },
 	{ "a bad first line", "garbage\r\nSubject: s\r\n\r\nx", "s", "x", "bad_header" },
 	{ "a blank before the first field", " A: b\r\nSubject: s\r\n\r\nx", "s", "x",
 		"bad_header" },
