@@ -374,6 +374,23 @@ static const struct {
 	{ "\"open <a@b>, c@d", "open|a@b;|c@d", "bad_address" },
 	{ "(open <a@b>, c@d", "open|a@b;|c@d", "bad_address" },
 	{ "no such thing", "|no such thing", "bad_address" },
+	/* a name behind its address, or beside one without brackets */
+	{ "<a@b> Bob", "Bob|a@b", "bad_address" },
+	{ "<a@b> =?utf-8?Q?B=C3=B6b?=", "B\u00f6b|a@b", "bad_address" },
+	{ "<a@b> name=x.zip", "|a@b", "bad_address" },
+	{ "Alice <a@b> Bob, <c@d> \"Doe, J.\" <e@f>", "Alice|a@b;|c@d;Doe, J.|e@f", "bad_address" },
+	{ "\"Jane Doe\" j@d", "Jane Doe|j@d", "bad_address" },
+	{ "j@d Jane Doe", "Jane Doe|j@d", "bad_address" },
+	{ "j@d (Jane", "Jane|j@d", "bad_address" },
+	{ "=?utf-8?Q?Jane_D=C3=B6_=3Cj=40d=3E?=", "Jane D\u00f6|j@d", "bad_address" },
+	/* a comma that wanted quotes */
+	{ "Doe, Jane <a@b>", "Doe, Jane|a@b", "bad_address" },
+	{ "c@d, Doe, Jane, Dr. <a@b>, e@f", "|c@d;Doe, Jane, Dr.|a@b;|e@f", "bad_address" },
+	{ "=?utf-8?Q?D=C3=B6?=, Jane <a@b>", "D\u00f6, Jane|a@b", "bad_address" },
+	{ "root, Jane <a@b>", "|root;Jane|a@b", "" },
+	{ "Group: Doe, Jane <a@b>;", "|Doe;Jane|a@b", "" },
+	{ "Doe, \"Jane\" <a@b>", "|Doe;Jane|a@b", "" },
+	{ "Doe, Jane <x>", "|Doe;Jane|x", "" },
 	/* obsolete syntax (RFC 5322, appendix A) */
 	{ "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete|pete@silly.test",
 		"" },
