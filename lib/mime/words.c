@@ -33,6 +33,16 @@ static size_t fold_length(struct slice s, size_t at)
 	return len;
 }
 
+/* Length of the line end at `at` behind a semicolon, else 0: a parameter follows whose blank got lost. */
+static size_t stray_length(struct slice s, size_t at)
+{
+	size_t len = s.base[at] == '\r' ? 2 : 1;
+
+	return at > 0 && s.base[at - 1] == ';' && at + len < s.len && s.base[at + len - 1] == '\n'
+		       ? len
+		       : 0;
+}
+
 /* Unfolding is taking out the line ends that a blank follows (RFC 5322, 2.2.3). All other control
  * characters, NUL among them, become spaces: they have no meaning in a header, and would have one
  * wherever the value is shown. */
@@ -48,7 +58,9 @@ static void unfold(struct mime_work *w, struct slice value)
 			break;
 		size_t fold = fold_length(value, at);
 		if (fold == 0) {
-			mime_note(w, DEFECT_HEADER_CONTROL);
+			fold = stray_length(value, at);
+			if (fold == 0)
+				mime_note(w, DEFECT_HEADER_CONTROL);
 			buf_putc(&w->line, ' ');
 		}
 		at += fold > 0 ? fold : 1;

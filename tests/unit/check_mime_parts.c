@@ -364,6 +364,10 @@ START_TEST(a_name_in_the_content_type_is_a_filename_too)
 	assert_defects("bad_content_type");
 	parse("Content-Type: image/png\r\nContent-Disposition: filename=c.png\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "c.png");
+	parse("Content-Type: image/png;\r\nname=\"f.png\"\r\nX: y;\r\nz=1\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "f.png");
+	ck_assert_str_eq(m->headers[1].value, "y; z=1");
+	assert_defects("bad_header");
 	parse("Content-Type: image/png (a; name=d.png); name=e.png\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "e.png");
 	assert_defects("");
