@@ -20,7 +20,13 @@ struct reader {
 	struct slice s;
 	size_t at;
 	bool no_more_quotes, no_more_comments; /* known to be unclosed: ordinary characters now */
+	bool in_group;
 	struct mailbox box;
+	size_t box_at, angle_at; /* where it, and its angle, begin */
+	/* Words between commas that are no addresses, just behind one another: since when, and how
+	 * many addresses came before. */
+	bool has_words;
+	size_t words_at, words_count;
 	struct mime_addresses *out;
 	bool full;
 };
@@ -102,28 +108,103 @@ static void squeeze(struct buf *text)
 	text->len = (size_t)(to - text->base);
 }
 
+/* "<user@host> Name": some write it the other way around. */
+static void name_behind(struct reader *r)
+{
+	struct slice name = text_of(&r->box.phrase);
+	struct mime_address *last = r->out->count > 0 ? &r->out->list[r->out->count - 1] : NULL;
+
+	bool encoded = mime_word_length(name) > 0;
+
+	/* Not the parameters of some other field that got here. */
+	if (last == NULL || last->name != NULL || name.len == 0 ||
+		(!encoded && memchr(name.base, '=', name.len) != NULL))
+		return;
+	const char *shown = mime_header_text(r->w, name);
+	last->name = *shown != '\0' ? shown : NULL;
+}
+
+static struct slice part_of(struct slice s, size_t from, size_t to)
+{
+	return slice_trim((struct slice){ s.base + from, to - from });
+}
+
+/* A name and an address without an angle, the one that holds the "@". False when there is no such
+ * pair: blanks may stand in a quoted local part. */
+static bool split_bare(struct slice text, struct slice *name_r, struct slice *address_r)
+{
+	const char *first = memchr(text.base, ' ', text.len);
+	const char *last = memrchr(text.base, ' ', text.len);
+
+	if (first == NULL)
+		return false;
+	struct slice head = part_of(text, 0, (size_t)(first - text.base));
+	struct slice tail = part_of(text, (size_t)(last - text.base), text.len);
+	if (memchr(tail.base, '@', tail.len) != NULL && memchr(tail.base, '"', tail.len) == NULL) {
+		*name_r = part_of(text, 0, (size_t)(last - text.base));
+		*address_r = tail;
+	} else if (memchr(head.base, '@', head.len) != NULL && head.base[0] != '"') {
+		*name_r = part_of(text, (size_t)(first - text.base), text.len);
+		*address_r = head;
+	} else {
+		return false;
+	}
+	if (name_r->len > 2 && name_r->base[0] == '"' && name_r->base[name_r->len - 1] == '"')
+		*name_r = part_of(*name_r, 1, name_r->len - 1);
+	return true;
+}
+
+/* An encoded word that holds all of "Name <user@host>", as programs write that encode too much. */
+static bool emit_encoded(struct reader *r, struct slice word)
+{
+	if (mime_word_length(word) != word.len)
+		return false;
+	struct slice text = slice_str(mime_header_text(r->w, word));
+	const char *open = memrchr(text.base, '<', text.len);
+	if (open == NULL || text.base[text.len - 1] != '>' ||
+		memchr(open, '@', text.len - (size_t)(open - text.base)) == NULL)
+		return false;
+	mime_note(r->w, DEFECT_BAD_ADDRESS);
+	size_t at = (size_t)(open - text.base);
+	emit(r, part_of(text, 0, at), part_of(text, at + 1, text.len - 1));
+	return true;
+}
+
 /* Text without an angle: an address; or, against the rules, a name and an address. */
 static void finish_bare(struct reader *r)
 {
 	struct mailbox *box = &r->box;
-	struct slice name = text_of(&box->comment), address;
+	struct slice name = text_of(&box->comment), address, given;
 
 	if (box->written.len > 0)
 		squeeze(&box->written);
 	address = text_of(&box->written);
 	bool has_at = memchr(address.base, '@', address.len) != NULL;
-	if (address.len == 0 || (box->doubtful && !has_at))
+	if (address.len == 0 || emit_encoded(r, address))
 		return;
-	const char *blank = memrchr(address.base, ' ', address.len);
-	if (blank != NULL && address.base[0] != '"') {
-		size_t left = address.len - (size_t)(blank + 1 - address.base);
+	if (box->doubtful && !has_at) {
+		name_behind(r);
+		return;
+	}
+	if (split_bare(address, &given, &address)) {
 		mime_note(r->w, DEFECT_BAD_ADDRESS);
-		if (memchr(blank + 1, '@', left) != NULL) {
-			name = (struct slice){ address.base, (size_t)(blank - address.base) };
-			address = (struct slice){ blank + 1, left };
-		}
+		name = given;
+	} else if (memchr(address.base, ' ', address.len) != NULL && address.base[0] != '"') {
+		mime_note(r->w, DEFECT_BAD_ADDRESS);
 	}
 	emit(r, name, address);
+}
+
+/* "Doe, Jane <jane@host>": the comma wanted quotes. */
+static struct slice name_with_words(struct reader *r, struct slice name)
+{
+	struct mailbox *box = &r->box;
+
+	if (!r->has_words || name.len == 0 || box->phrase.len != box->written.len)
+		return name;
+	mime_note(r->w, DEFECT_BAD_ADDRESS);
+	r->out->count = r->words_count;
+	return part_of(r->s, r->words_at, r->angle_at);
 }
 
 static void finish(struct reader *r)
@@ -134,13 +215,46 @@ static void finish(struct reader *r)
 	if (!box->has_angle) {
 		finish_bare(r);
 	} else {
+		struct slice address = without_route(text_of(&box->angle));
+		if (memchr(address.base, '@', address.len) != NULL)
+			name = name_with_words(r, name);
 		if (name.len == 0)
 			name = text_of(&box->comment);
-		struct slice address = without_route(text_of(&box->angle));
 		if (name.len > 0 || address.len > 0)
 			emit(r, name, address);
 	}
 	clear(box);
+}
+
+/* Whether what stands before a comma can be the first half of a name. "root" cannot. */
+static bool is_half_name(struct reader *r)
+{
+	struct slice text = text_of(&r->box.written);
+	bool lower = true;
+
+	if (r->in_group || r->box.has_angle || r->box.doubtful || text.len == 0 ||
+		r->box.phrase.len != r->box.written.len)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		if (strchr("@!%", text.base[i]) != NULL)
+			return false;
+		lower = lower && ((text.base[i] >= 'a' && text.base[i] <= 'z') ||
+					 (text.base[i] >= '0' && text.base[i] <= '9'));
+	}
+	return !lower;
+}
+
+static void read_comma(struct reader *r)
+{
+	bool half = is_half_name(r);
+
+	if (half && !r->has_words) {
+		r->words_at = r->box_at;
+		r->words_count = r->out->count;
+	}
+	finish(r);
+	r->has_words = half;
+	r->box_at = r->at;
 }
 
 /* Where the quoted string that was just entered ends, or 0. */
@@ -242,6 +356,7 @@ static void read_angle(struct reader *r)
 		finish(r);
 	}
 	box->has_angle = true;
+	r->angle_at = r->at - 1;
 	for (; r->at < r->s.len; r->at++) {
 		char c = r->s.base[r->at];
 		if (c == '>' && !quoted) {
@@ -298,11 +413,17 @@ static void read_one(struct reader *r)
 		read_literal(r);
 		break;
 	case ',':
+		read_comma(r);
+		break;
 	case ';': /* ends a group; some put it between addresses */
 		finish(r);
+		r->in_group = r->has_words = false;
+		r->box_at = r->at;
 		break;
 	case ':': /* what stands before it is a group's name */
 		clear(&r->box);
+		r->in_group = true;
+		r->has_words = false;
 		break;
 	case '>':
 		mime_note(r->w, DEFECT_BAD_ADDRESS);

@@ -73,8 +73,8 @@ static void unmark(struct mime_node *node, bool text, bool html)
 	}
 }
 
-/* Nothing but white space, plain or in quoted-printable: some senders add such a text to their
- * HTML, and a reader that prefers text would show an empty message. */
+/* Nothing but white space, plain or in quoted-printable: some senders add such a text to their HTML,
+ * or such an HTML to their text, and a reader that prefers it would show an empty message. */
 static bool is_blank(struct slice raw, const struct mime_node *node)
 {
 	if (node->kind != NODE_LEAF || node->part->raw_length > BLANK_BYTES)
@@ -100,12 +100,14 @@ static void choose_alternative(struct slice raw, struct mime_node *node)
 	struct mime_node *plain = NULL, *enriched = NULL, *html = NULL, *blank = NULL;
 
 	for (struct mime_node *c = node->first; c != NULL; c = c->next) {
+		if (has_any(c) && is_blank(raw, c)) {
+			blank = blank == NULL || c->body == BODY_TEXT ? c : blank;
+			continue;
+		}
 		if (mime_has_body(c, BODY_HTML))
 			html = c;
 		if (mime_has_body(c, BODY_TEXT)) {
-			if (is_blank(raw, c))
-				blank = c;
-			else if (plain == NULL)
+			if (plain == NULL)
 				plain = c;
 		} else if (enriched == NULL && mime_has_body(c, BODY_ENRICHED)) {
 			enriched = c;
@@ -115,8 +117,11 @@ static void choose_alternative(struct slice raw, struct mime_node *node)
 		plain = enriched != NULL ? enriched : html != NULL ? html : blank;
 	if (html == NULL)
 		html = plain;
-	for (struct mime_node *c = node->first; c != NULL; c = c->next)
+	for (struct mime_node *c = node->first; c != NULL; c = c->next) {
+		c->left_out = c != plain && c->body != BODY_NONE && c->part->filename == NULL &&
+			      is_blank(raw, c);
 		unmark(c, c != plain, c != html);
+	}
 }
 
 static void mark(struct slice raw, struct mime_node *node, enum place place);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <iconv.h>
 #include <string.h>
+#include <strings.h>
 
 enum { MAX_HEADER_GUESSES = 64 };
 
@@ -162,9 +163,22 @@ static bool convert_from_jis(const char *charset, struct slice bytes, struct buf
 static bool convert_as(
 	const struct mime_charset *charset, struct slice bytes, struct buf *out, bool *good_r)
 {
-	if (charset->kind != CHARSET_JIS)
-		return convert_from(charset->name, bytes, out, good_r);
-	*good_r = convert_from_jis(charset->name, bytes, out);
+	size_t before = out->len;
+
+	if (charset->kind == CHARSET_JIS) {
+		*good_r = convert_from_jis(charset->name, bytes, out);
+		return true;
+	}
+	if (!convert_from(charset->name, bytes, out, good_r))
+		return false;
+	/* iconv has the euro sign of Windows in its plain Big5 alone. */
+	if (!*good_r && !out->truncated && strcmp(charset->name, "BIG5-HKSCS") == 0) {
+		take_back(out, before);
+		if (!convert_from("BIG5", bytes, out, good_r) || !*good_r) {
+			take_back(out, before);
+			convert_from(charset->name, bytes, out, good_r);
+		}
+	}
 	return true;
 }
 
@@ -200,6 +214,12 @@ static void from_ascii(struct mime_work *w, struct slice bytes, struct buf *out)
 	}
 }
 
+static bool is_seven_bit(const struct mime_charset *charset)
+{
+	return charset->kind == CHARSET_JIS || strncasecmp(charset->name, "iso-2022-", 9) == 0 ||
+	       strcasecmp(charset->name, "utf-7") == 0;
+}
+
 void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, struct buf *out)
 {
 	struct mime_charset charset;
@@ -232,11 +252,12 @@ void mime_to_utf8(struct mime_work *w, struct slice label, struct slice bytes, s
 		guess(bytes, out);
 	} else if (!good) {
 		mime_note(w, DEFECT_BAD_CHARSET);
-		/* A label that is wrong: UTF-8 does not come about by chance. */
-		if (!out->truncated && is_utf8(bytes) &&
-			ascii_run(bytes.base, bytes.len) < bytes.len) {
+		/* A label that is wrong: UTF-8 does not come about by chance, and a charset of
+		 * seven bits has none of eight. */
+		bool eight = ascii_run(bytes.base, bytes.len) < bytes.len;
+		if (!out->truncated && eight && (is_utf8(bytes) || is_seven_bit(&charset))) {
 			take_back(out, start);
-			mime_add_some(out, bytes.base, bytes.len);
+			guess(bytes, out);
 		}
 	}
 }
@@ -255,6 +276,22 @@ static bool is_plain_ascii(struct slice bytes)
 	       memchr(bytes.base, '\033', bytes.len) == NULL;
 }
 
+/* Text of single bytes whose label is one of those of two or four: read by that, letters would turn
+ * into Chinese. Two lines of the real thing have a NUL. */
+static bool is_no_utf16(struct slice label, struct slice bytes)
+{
+	static const char *const wide[] = { "utf-16", "utf-32", "ucs-2", "ucs-4" };
+	struct mime_charset charset;
+	bool is_wide = false;
+
+	if (!mime_charset_find(label, &charset))
+		return false;
+	for (size_t i = 0; i < sizeof(wide) / sizeof(wide[0]); i++)
+		is_wide = is_wide || strncasecmp(charset.name, wide[i], strlen(wide[i])) == 0;
+	return is_wide && memchr(bytes.base, '\0', bytes.len) == NULL &&
+	       memchr(bytes.base, '\n', bytes.len) != NULL && is_utf8(bytes);
+}
+
 void mime_body_to_utf8(
 	struct mime_work *w, struct slice label, struct slice bytes, bool html, struct buf *out)
 {
@@ -265,7 +302,10 @@ void mime_body_to_utf8(
 		(strcmp(mark, "utf-8") == 0 ||
 			memchr(bytes.base, '\0', bytes.len < 64 ? bytes.len : 64) != NULL))
 		label = slice_str(mark);
-	else if (html && says_nothing(label) && !is_plain_ascii(bytes)) {
+	else if (is_no_utf16(label, bytes)) {
+		mime_note(w, DEFECT_BAD_CHARSET);
+		label = SLICE_LIT("utf-8");
+	} else if (html && says_nothing(label) && !is_plain_ascii(bytes)) {
 		struct slice meta = mime_meta_charset(bytes);
 		if (!slice_ieq(meta, SLICE_LIT("utf-8")) || is_utf8(bytes))
 			label = meta;

@@ -3,7 +3,9 @@
 #include "lib/mime/internal.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* Labels that mail carries and iconv does not know, or takes too literally: mail that calls itself
  * by the old name uses the newer, larger set (as web browsers assume, encoding.spec.whatwg.org).
@@ -45,6 +47,7 @@ static const struct {
 	{ "euccn", CHARSET_ICONV, "GB18030" },
 	{ "gbk", CHARSET_ICONV, "GB18030" },
 	{ "xgbk", CHARSET_ICONV, "GB18030" },
+	{ "xgb18030", CHARSET_ICONV, "GB18030" },
 	{ "cp936", CHARSET_ICONV, "GB18030" },
 	{ "big5", CHARSET_ICONV, "BIG5-HKSCS" },
 	{ "cnbig5", CHARSET_ICONV, "BIG5-HKSCS" },
@@ -131,9 +134,54 @@ static bool is_label(struct slice label, const char *known)
 	return *known == '\0';
 }
 
+/* What stands around the name in `charset="charset='utf-8'"`. */
+static struct slice bare(struct slice label)
+{
+	static const char key[] = "charset=";
+
+	label = slice_trim(label);
+	if (label.len >= sizeof(key) - 1 && strncasecmp(label.base, key, sizeof(key) - 1) == 0)
+		slice_skip(&label, sizeof(key) - 1);
+	while (label.len > 0 && (label.base[0] == '"' || label.base[0] == '\''))
+		slice_skip(&label, 1);
+	while (label.len > 0 &&
+		(label.base[label.len - 1] == '"' || label.base[label.len - 1] == '\''))
+		label.len--;
+	return label;
+}
+
+/* Names of code pages and of ISO 8859's parts in the ways that people write them: "win-1250",
+ * "x-cp1250" and "windows-cp1250" are CP1250, "iso8859_2" is ISO-8859-2. */
+static void usual_name(struct slice label, char name[41])
+{
+	static const char *const pages[] = { "windowscp", "windows", "win", "cp", "xcp", "ms",
+		"xwindows", "ibm" };
+	char plain[41], *to = plain;
+
+	for (size_t i = 0; i < label.len; i++) {
+		if (strchr("-_.: ", label.base[i]) == NULL)
+			*to++ = (char)tolower((unsigned char)label.base[i]);
+	}
+	*to = '\0';
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+		size_t len = strlen(pages[i]), digits = 0;
+		if (strncmp(plain, pages[i], len) == 0)
+			digits = strspn(plain + len, "0123456789");
+		if (digits >= 3 && digits <= 4 && plain[len + digits] == '\0') {
+			snprintf(name, 41, "CP%.4s", plain + len);
+			return;
+		}
+	}
+	if (strncmp(plain, "iso8859", 7) == 0) {
+		size_t digits = strspn(plain + 7, "0123456789");
+		if ((digits == 1 || digits == 2) && plain[7 + digits] == '\0')
+			snprintf(name, 41, "ISO-8859-%.2s", plain + 7);
+	}
+}
+
 bool mime_charset_find(struct slice label, struct mime_charset *charset_r)
 {
-	label = slice_trim(label);
+	label = label.len > 0 ? bare(label) : SLICE_LIT("");
 	*charset_r = (struct mime_charset){ .kind = CHARSET_ICONV };
 	if (label.len >= sizeof(charset_r->name) || memchr(label.base, '\0', label.len) != NULL)
 		return false;
@@ -152,5 +200,6 @@ bool mime_charset_find(struct slice label, struct mime_charset *charset_r)
 			return false;
 		charset_r->name[i] = (char)c;
 	}
+	usual_name(label, charset_r->name);
 	return true;
 }

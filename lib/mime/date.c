@@ -131,10 +131,19 @@ static void read_offset(struct date *d, const char **p)
 		++*p;
 		minutes = number(p, &more);
 	}
+	while (digits > 4 && isdigit((unsigned char)**p))
+		++*p;
 	if (hours < 24 && minutes < 60 && digits <= 4) {
 		d->offset_s = sign * (hours * 3600 + minutes * 60);
 		d->has_zone = true;
 	}
+}
+
+/* "0200", whose sign was forgotten: all the rest of the date stands in front of it. */
+static bool is_unsigned_offset(const struct date *d, int n, size_t digits)
+{
+	return digits == 4 && n <= 1400 && n % 100 < 60 && d->has_time && !d->has_zone &&
+	       d->has_day && d->has_month && d->has_year;
 }
 
 /* "10:20", "10:20:30.5", with `hour` read already; false when no minute follows it. */
@@ -186,12 +195,35 @@ static void read_joined(struct date *d, int first, size_t first_digits, const ch
 	}
 }
 
-static void read_number(struct date *d, const char **p)
+/* "10.20", "10.20.30" where a time is missing, with `hour` read already. */
+static bool read_dotted_time(struct date *d, int hour, const char **p)
+{
+	const char *at = *p + 1;
+	size_t digits;
+	int minute;
+
+	if (d->has_time || !d->has_day || !d->has_month || !d->has_year || **p != '.')
+		return false;
+	minute = number(&at, &digits);
+	if (digits != 2)
+		return false;
+	d->minute = minute;
+	if (*at == '.') {
+		at++;
+		d->second = number(&at, &digits);
+	}
+	d->hour = hour;
+	d->has_time = true;
+	*p = at;
+	return true;
+}
+
+static void read_number(struct date *d, const char **p, bool apart)
 {
 	size_t digits;
 	int n = number(p, &digits);
 
-	if (read_time(d, n, p))
+	if (read_time(d, n, p) || read_dotted_time(d, n, p))
 		return;
 	if (strchr("-/.", **p) != NULL && **p != '\0' && isalnum((unsigned char)(*p)[1]) &&
 		!d->has_day)
@@ -200,6 +232,8 @@ static void read_number(struct date *d, const char **p)
 		set_day(d, n);
 	else if (!d->has_year && digits <= 4 && digits > 1)
 		set_year(d, n, digits);
+	else if (apart && is_unsigned_offset(d, n, digits))
+		d->offset_s = (n / 100 * 60 + n % 100) * 60, d->has_zone = true;
 	else if (digits > 4)
 		d->bad = true;
 }
@@ -238,11 +272,13 @@ static void read_word(struct date *d, const char **p)
 
 static void read_parts(struct date *d, const char *p)
 {
+	const char *start = p;
+
 	while (*p != '\0') {
 		if (*p == '(')
 			skip_comment(&p);
 		else if (isdigit((unsigned char)*p))
-			read_number(d, &p);
+			read_number(d, &p, p == start || p[-1] == ' ' || p[-1] == '\t');
 		else if (isalpha((unsigned char)*p))
 			read_word(d, &p);
 		else if ((*p == '+' || *p == '-') && d->has_time && !d->has_zone)
@@ -280,7 +316,8 @@ bool mime_date_parse(struct slice text, int64_t *s_r)
 	read_parts(&d, copy);
 	if (d.bad || !d.has_year || !d.has_month || !d.has_day || d.year < FIRST_YEAR ||
 		d.year > LAST_YEAR || d.day < 1 || d.day > days_in(d.year, d.month) ||
-		d.hour > 23 || d.minute > 59 || d.second > 60)
+		d.hour > 24 || d.minute > 59 || d.second > 60 ||
+		(d.hour == 24 && (d.minute > 0 || d.second > 0))) /* ISO 8601: midnight */
 		return false;
 	*s_r = days_since_1970(d.year, d.month, d.day) * 86400 + d.hour * 3600 + d.minute * 60 +
 	       d.second - d.offset_s;

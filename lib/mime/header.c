@@ -11,16 +11,33 @@ enum {
 /* The id at or behind `*at`, with its brackets; false when there is none. */
 static bool next_id(struct slice text, size_t *at, struct slice *id_r)
 {
-	const char *open = memchr(text.base + *at, '<', text.len - *at);
+	const char *open, *close, *end = text.base + text.len;
 
-	if (open == NULL)
-		return false;
-	const char *close = memchr(open, '>', text.len - (size_t)(open - text.base));
-	if (close == NULL)
-		return false;
-	*id_r = (struct slice){ open, (size_t)(close + 1 - open) };
-	*at = (size_t)(close + 1 - text.base);
-	return true;
+	while ((open = memchr(text.base + *at, '<', text.len - *at)) != NULL &&
+		(close = memchr(open, '>', (size_t)(end - open))) != NULL) {
+		/* Of an id that never ended only the next one is left. */
+		open = memrchr(open, '<', (size_t)(close - open));
+		*id_r = (struct slice){ open, (size_t)(close + 1 - open) };
+		*at = (size_t)(close + 1 - text.base);
+		if (id_r->len > 2)
+			return true;
+	}
+	return false;
+}
+
+/* The same without brackets, among blanks and commas. */
+static bool next_bare_id(struct slice text, size_t *at, struct slice *id_r)
+{
+	while (*at < text.len) {
+		size_t start = *at;
+		while (*at < text.len && strchr(" \t,;", text.base[*at]) == NULL)
+			++*at;
+		*id_r = (struct slice){ text.base + start, *at - start };
+		++*at;
+		if (memchr(id_r->base, '@', id_r->len) != NULL)
+			return true;
+	}
+	return false;
 }
 
 static size_t comment_length(struct slice s)
@@ -70,7 +87,8 @@ const char *mime_first_id(struct mime_work *w, struct slice value)
 
 	if (next_id(text, &at, &id))
 		return clean_id(w, id);
-	if (text.len == 0 || memchr(text.base, ' ', text.len) != NULL)
+	if (text.len == 0 || memchr(text.base, ' ', text.len) != NULL ||
+		slice_eq(text, SLICE_LIT("<>")))
 		return NULL;
 	return clean_id(w, text);
 }
@@ -79,22 +97,27 @@ static void fill_references(struct mime_work *w, struct slice value)
 {
 	struct slice text = mime_unfold(w, value), id;
 	struct mime_strings *refs = &w->m->references;
+	bool bare = memchr(text.base, '<', text.len) == NULL;
+	bool (*next)(struct slice, size_t *, struct slice *) = bare ? next_bare_id : next_id;
 	size_t at = 0, count = 0;
 
-	while (next_id(text, &at, &id))
+	while (next(text, &at, &id))
 		count++;
 	if (count > MAX_REFERENCES) {
 		mime_note(w, DEFECT_LIMIT_REFERENCES);
 		count = MAX_REFERENCES;
 	}
 	refs->list = arena_alloc(w->arena, count * sizeof(refs->list[0]));
-	for (at = 0; refs->count < count && next_id(text, &at, &id);)
+	for (at = 0; refs->count < count && next(text, &at, &id);)
 		refs->list[refs->count++] = clean_id(w, id);
 }
 
 static void fill_date(struct mime_work *w, struct slice value)
 {
-	struct slice text = mime_unfold(w, value);
+	/* Some encode all fields, this one too. */
+	struct slice text = memmem(value.base, value.len, "=?", 2) != NULL
+				    ? slice_str(mime_header_text(w, value))
+				    : mime_unfold(w, value);
 	int64_t s;
 
 	text.len = text.len < MAX_DATE ? text.len : MAX_DATE;

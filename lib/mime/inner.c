@@ -198,8 +198,8 @@ static bool yenc_block(struct slice s, size_t at, struct block *block_r)
 	const char *name = memmem(line.text.base, line.text.len, " name=", 6);
 	if (name == NULL)
 		return false;
-	block_r->name = (struct slice){ name + 6,
-		line.text.len - (size_t)(name + 6 - line.text.base) };
+	block_r->name = slice_trim(
+		(struct slice){ name + 6, line.text.len - (size_t)(name + 6 - line.text.base) });
 	for (at = line.next; at < s.len; at = line.next) {
 		line = line_at(s, at);
 		if (slice_begins(line.text, SLICE_LIT("=ybegin ")))

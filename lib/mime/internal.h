@@ -174,6 +174,8 @@ bool mime_is_stray_param(struct slice before, struct slice line);
 /* The value of a parameter of Content-Type or Content-Disposition, decoded (RFC 2231, and encoded
  * words, which are not allowed there but are common), in the arena; NULL when it is not there. */
 const char *mime_param(struct mime_work *w, struct slice value, const char *name);
+/* Whether parameters begin where there should be a semicolon first; they are read all the same. */
+bool mime_lacks_semicolon(struct slice value);
 /* What stands before the parameters: lower case, clean and short; NULL when empty. */
 const char *mime_token(struct mime_work *w, struct slice value);
 /* A name that is safe to show and to save under, or NULL when nothing is left of it. */
@@ -252,6 +254,7 @@ struct mime_node {
 	struct slice content_type; /* of a leaf, with its parameters; as it stands in the message */
 	enum mime_body_kind body;  /* what kind of text it is, if it is one */
 	bool in_text, in_html;     /* whether `text`, `html` show it */
+	bool left_out; /* a blank alternative: nobody shows it, and it is no attachment either */
 	struct mime_node *first, *next; /* children; the message's structure for a message */
 };
 

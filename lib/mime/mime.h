@@ -85,7 +85,7 @@ struct mime_part {
 	/* Of a file within another part's content, where it lies there, for mime_content_begin():
 	 * "tnef:OFFSET+LENGTH", "uu:…", "yenc:…" in the bytes that `encoding` decodes to. Else NULL. */
 	const char *inside;
-	bool is_attachment; /* not one of the bodies that text and html were taken from */
+	bool is_attachment; /* not one of the bodies that text and html were taken from, nor blank */
 };
 
 struct mime_report_recipient {          /* each may be NULL */

@@ -158,6 +158,24 @@ static const char *plain_text(struct mime_work *w)
 	return text;
 }
 
+/* "UTF-8''a%20b.pdf" in a parameter that has no star to say so. */
+static const char *star_forgotten(struct mime_work *w, const char *text)
+{
+	struct slice rest = slice_str(text), charset = take_charset(&rest);
+	struct buf bytes;
+
+	if ((!slice_ieq(charset, SLICE_LIT("utf-8")) &&
+		    !slice_ieq(charset, SLICE_LIT("iso-8859-1"))) ||
+		memchr(rest.base, '%', rest.len) == NULL)
+		return text;
+	buf_init(&bytes, rest.len);
+	percent_decode(rest, &bytes);
+	buf_clear(&w->text);
+	mime_to_utf8(w, charset, mime_text_of(&bytes), &w->text);
+	buf_deinit(&bytes);
+	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
+}
+
 /* Numbers begin at 0, and of some writers at 1. */
 static const char *join_pieces(struct mime_work *w, struct pieces *p)
 {
@@ -179,22 +197,45 @@ static const char *join_pieces(struct mime_work *w, struct pieces *p)
 			unquote(&p->piece[i], &w->word);
 	}
 	if (!encoded)
-		return plain_text(w);
+		return star_forgotten(w, plain_text(w));
 	buf_clear(&w->text);
 	mime_to_utf8(w, charset, mime_text_of(&w->word), &w->text);
 	return mime_clean(w, mime_text_of(&w->text), w->text.len * 3, NULL);
+}
+
+/* Behind the type or disposition. Its semicolon may be missing, or the word itself. */
+static size_t params_start(struct slice value)
+{
+	size_t start = 0, i;
+
+	while (start < value.len && is_blank(value.base[start]))
+		start++;
+	for (i = start; i < value.len && !is_blank(value.base[i]); i++) {
+		if (value.base[i] == '=')
+			return start;
+		if (value.base[i] == ';' || value.base[i] == '(')
+			break;
+	}
+	return i;
+}
+
+bool mime_lacks_semicolon(struct slice value)
+{
+	size_t at = skip_between(value, params_start(value), ""), start = at;
+
+	while (at < value.len && value.base[at] != ';' && value.base[at] != '=')
+		at++;
+	return at < value.len && value.base[at] == '=' && at > start;
 }
 
 const char *mime_param(struct mime_work *w, struct slice value, const char *name)
 {
 	struct pieces *pieces = NULL;
 	struct param param;
-	size_t at = 0, number;
+	size_t at = params_start(value), number;
 	bool encoded;
 	const char *plain = NULL;
 
-	while (at < value.len && value.base[at] != ';')
-		at++;
 	while (next_param(value, &at, &param)) {
 		if (piece_number(param.name, name, &number, &encoded)) {
 			if (pieces == NULL)
@@ -212,7 +253,7 @@ const char *mime_param(struct mime_work *w, struct slice value, const char *name
 	}
 	if (pieces != NULL && (pieces->there[0] || pieces->there[1]))
 		return join_pieces(w, pieces);
-	return plain;
+	return plain != NULL ? star_forgotten(w, plain) : NULL;
 }
 
 const char *mime_token(struct mime_work *w, struct slice value)
@@ -264,18 +305,22 @@ const char *mime_safe_filename(struct mime_work *w, const char *name)
 			last = p + 1;
 	}
 	char *safe = arena_alloc(w->arena, strlen(last) + 1), *to = safe;
+	bool changed = last != name;
 	for (const char *p = last; *p != '\0';) {
-		size_t skip = harmful(p);
+		size_t skip = *p != '\t' ? harmful(p) : 0;
 		if (skip == 0)
-			*to++ = *p++;
-		p += skip;
+			*to++ = *p != '\t' ? *p : ' '; /* many fold a name with a tab */
+		changed = changed || skip > 0;
+		p += skip > 0 ? skip : 1;
 	}
+	*to = '\0';
+	size_t len = (size_t)(to - safe);
 	while (to > safe && (to[-1] == ' ' || to[-1] == '.'))
 		to--;
 	*to = '\0';
 	while (*safe == ' ')
-		safe++;
-	if (strcmp(safe, name) != 0)
+		safe++, len--;
+	if (changed || strlen(safe) != len)
 		mime_note(w, DEFECT_BAD_FILENAME);
 	if (*safe == '\0')
 		return NULL;

@@ -38,14 +38,27 @@ static const char *type_of(struct walk *walk, GMimeObject *object)
 	return s;
 }
 
+/* "image/ jpeg": blanks around the slash, which GMime reads too. */
+static bool is_spaced_type(struct slice value)
+{
+	const char *end = memchr(value.base, ';', value.len);
+
+	value = slice_trim(
+		(struct slice){ value.base, end != NULL ? (size_t)(end - value.base) : value.len });
+	const char *slash = memchr(value.base, '/', value.len);
+	return slash != NULL && slash > value.base && slash + 1 < value.base + value.len;
+}
+
 /* A type that is none means text (RFC 2045, 5.2). */
 static const char *leaf_type_of(
 	struct walk *walk, GMimeObject *object, const struct mime_fields *fields)
 {
-	const char *token = mime_token(walk->w, mime_fields_last(fields, "content-type"));
+	struct slice value = mime_fields_last(fields, "content-type");
+	const char *token = mime_token(walk->w, value);
 	const char *slash = token != NULL ? strchr(token, '/') : NULL;
 
-	if (token == NULL || (slash != NULL && slash > token && slash[1] != '\0'))
+	if (slice_trim(value).len == 0 || is_spaced_type(value) ||
+		(slash != NULL && slash > token && slash[1] != '\0'))
 		return type_of(walk, object);
 	mime_note(walk->w, DEFECT_BAD_CONTENT_TYPE);
 	return "text/plain";
@@ -504,7 +517,7 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 	struct slice raw = { walk->raw + part->raw_offset, part->raw_length };
 	struct buf decoded;
 
-	part->is_attachment = !node->in_text && !node->in_html;
+	part->is_attachment = !node->in_text && !node->in_html && !node->left_out;
 	if (node->kind == NODE_LEAF && part->is_attachment && mime_is_tnef(part)) {
 		fill_tnef(walk, part, raw);
 		return;
@@ -513,7 +526,7 @@ static void fill_leaf(struct walk *walk, struct mime_node *node)
 		fill_message(walk, part, raw);
 		return;
 	}
-	if (part->is_attachment) {
+	if (part->is_attachment || node->left_out) {
 		mime_decode(walk->w, part->encoding, raw, part, NULL);
 		return;
 	}

@@ -251,6 +251,8 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 		s->scan->header.end = end;
 		s->scan->body_start = body;
 	}
+	if (section.type.len > 0 && mime_lacks_semicolon(section.type))
+		mime_note(s->w, DEFECT_BAD_CONTENT_TYPE);
 	GMimeContentType *type = parse_type(s, section.type);
 	bool message = type != NULL ? is_message_type(type) : digest && section.type.len == 0;
 	if (message && !is_encoded(&section)) {
@@ -519,6 +521,11 @@ static size_t find_header(struct mime_work *w, const char *raw, size_t len)
 	size_t at = 0;
 	bool blank = false;
 
+	if (len > 3 && memcmp(raw, "\xef\xbb\xbf", 3) == 0 &&
+		mime_is_field((struct slice){ raw + 3, len - 3 })) {
+		mime_note(w, DEFECT_BAD_HEADER); /* an editor's byte order mark */
+		return 3;
+	}
 	while (at < len) {
 		const char *end = memchr(raw + at, '\n', len - at);
 		struct slice line = { raw + at, end != NULL ? (size_t)(end - raw) - at : len - at };

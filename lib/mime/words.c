@@ -33,15 +33,23 @@ static size_t fold_length(struct slice s, size_t at)
 	return len;
 }
 
+/* Length of the line end at `at` behind a semicolon, else 0: a parameter follows whose blank got lost. */
+static size_t stray_length(struct slice s, size_t at)
+{
+	size_t len = s.base[at] == '\r' ? 2 : 1;
+
+	return at > 0 && s.base[at - 1] == ';' && at + len < s.len && s.base[at + len - 1] == '\n'
+		       ? len
+		       : 0;
+}
+
 /* Unfolding is taking out the line ends that a blank follows (RFC 5322, 2.2.3). All other control
  * characters, NUL among them, become spaces: they have no meaning in a header, and would have one
  * wherever the value is shown. */
-struct slice mime_unfold(struct mime_work *w, struct slice value)
+static void unfold(struct mime_work *w, struct slice value)
 {
 	size_t at = 0;
 
-	value = slice_trim(value);
-	buf_clear(&w->line);
 	while (at < value.len) {
 		size_t run = printable_run(value, at);
 		mime_add_some(&w->line, value.base + at, run);
@@ -50,10 +58,33 @@ struct slice mime_unfold(struct mime_work *w, struct slice value)
 			break;
 		size_t fold = fold_length(value, at);
 		if (fold == 0) {
-			mime_note(w, DEFECT_HEADER_CONTROL);
+			fold = stray_length(value, at);
+			if (fold == 0)
+				mime_note(w, DEFECT_HEADER_CONTROL);
 			buf_putc(&w->line, ' ');
 		}
 		at += fold > 0 ? fold : 1;
+	}
+}
+
+/* Escapes of ISO 2022 that stand in a header as they are: their bytes may look like any other
+ * character, a comma or a quote, so they are converted before anything is looked for. */
+struct slice mime_unfold(struct mime_work *w, struct slice value)
+{
+	const char *label;
+	struct buf converted;
+
+	value = slice_trim(value);
+	buf_clear(&w->line);
+	if (memchr(value.base, '\033', value.len) != NULL &&
+		(label = mime_escape_charset(value)) != NULL) {
+		mime_note(w, DEFECT_HEADER_CHARSET);
+		buf_init(&converted, 4 * value.len);
+		mime_to_utf8(w, slice_str(label), value, &converted);
+		unfold(w, mime_text_of(&converted));
+		buf_deinit(&converted);
+	} else {
+		unfold(w, value);
 	}
 	return slice_trim(mime_text_of(&w->line));
 }
@@ -68,6 +99,32 @@ struct word {
 static bool is_token(char c)
 {
 	return c > ' ' && c < 0x7f && strchr("()<>@,;:\"/[]?=", c) == NULL;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* Whether what seems to be the end of a word was a bare question mark in front of an encoded byte, as
+ * in "=?utf-8?Q?Who?=20Me?=". `at` is behind it. */
+static bool goes_on(struct slice s, size_t at)
+{
+	if (at + 2 > s.len || hex(s.base[at]) < 0 || hex(s.base[at + 1]) < 0)
+		return false;
+	for (size_t i = at + 2; i + 1 < s.len && !is_wsp(s.base[i]); i++) {
+		if (s.base[i] == '?' && s.base[i + 1] == '=')
+			return true;
+		if (s.base[i] == '=' && s.base[i + 1] == '?')
+			return false;
+	}
+	return false;
 }
 
 /* More liberal than the RFC: no limit to the length, and blanks inside, as real senders write. */
@@ -87,7 +144,8 @@ static bool word_parse(struct slice s, struct word *word_r)
 		return false;
 	start = i + 3;
 	for (i = start; i + 1 < s.len; i++) {
-		if (s.base[i] == '?' && s.base[i + 1] == '=')
+		if (s.base[i] == '?' && s.base[i + 1] == '=' &&
+			(how == 'b' || how == 'B' || !goes_on(s, i + 2)))
 			break;
 	}
 	if (i + 1 >= s.len)
@@ -110,30 +168,29 @@ size_t mime_word_length(struct slice s)
 	return word_parse(s, &word) ? word.len : 0;
 }
 
-static void decode_base64(struct mime_work *w, struct slice text, struct buf *out)
+/* Whether a word ended within a group of four characters: without padding, and with bits left over. */
+static bool is_cut(const struct mime_decoder *d)
 {
-	struct mime_decoder d;
-	char chunk[1024 + MIME_DECODE_SLACK];
-
-	mime_decoder_init(&d, "base64");
-	for (size_t n; text.len > 0; text.base += n, text.len -= n) {
-		n = text.len < 1024 ? text.len : 1024;
-		mime_add_some(out, chunk, mime_decoder_step(&d, text.base, n, chunk));
-	}
-	mime_add_some(out, chunk, mime_decoder_end(&d, chunk));
-	if (d.bad_base64)
-		mime_note(w, DEFECT_BAD_ENCODED_WORD);
+	return d->state == 1 || (d->state == 2 && (d->save & 0xf) != 0) ||
+	       (d->state == 3 && (d->save & 0x3) != 0);
 }
 
-static int hex(char c)
+/* With `more` the text may go on in the next word, wherever the sender cut it. */
+static void decode_base64(
+	struct mime_work *w, struct mime_decoder *d, struct slice text, bool more, struct buf *out)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
+	char chunk[1024 + MIME_DECODE_SLACK];
+
+	for (size_t n; text.len > 0; text.base += n, text.len -= n) {
+		n = text.len < 1024 ? text.len : 1024;
+		mime_add_some(out, chunk, mime_decoder_step(d, text.base, n, chunk));
+	}
+	if (more && is_cut(d))
+		return;
+	mime_add_some(out, chunk, mime_decoder_end(d, chunk));
+	if (d->bad_base64)
+		mime_note(w, DEFECT_BAD_ENCODED_WORD);
+	mime_decoder_init(d, "base64");
 }
 
 static void decode_q(struct mime_work *w, struct slice text, struct buf *out)
@@ -158,27 +215,30 @@ static void decode_q(struct mime_work *w, struct slice text, struct buf *out)
  * a character. Returns how many bytes of `s` that took. */
 static size_t decode_run(struct mime_work *w, struct slice s, struct buf *out)
 {
-	struct slice charset = { "", 0 };
-	struct word word;
+	struct mime_decoder d;
+	struct word word, next;
 	size_t done = 0, at = 0;
+	bool good = word_parse(s, &word);
 
+	mime_decoder_init(&d, "base64");
 	buf_clear(&w->word);
-	while (word_parse((struct slice){ s.base + at, s.len - at }, &word)) {
-		if (done > 0 && !slice_ieq(charset, word.charset)) {
-			mime_to_utf8(w, charset, mime_text_of(&w->word), out);
-			buf_clear(&w->word);
-		}
-		charset = word.charset;
-		if (word.base64)
-			decode_base64(w, word.text, &w->word);
-		else
-			decode_q(w, word.text, &w->word);
+	while (good) {
 		done = at += word.len;
 		while (at < s.len && is_wsp(s.base[at]))
 			at++;
+		good = word_parse((struct slice){ s.base + at, s.len - at }, &next);
+		bool joined = good && slice_ieq(word.charset, next.charset);
+		if (word.base64)
+			decode_base64(w, &d, word.text, joined && next.base64, &w->word);
+		else
+			decode_q(w, word.text, &w->word);
+		if (!joined && w->word.len > 0) {
+			mime_to_utf8(w, word.charset, mime_text_of(&w->word), out);
+			buf_clear(&w->word);
+		}
+		if (good)
+			word = next;
 	}
-	if (w->word.len > 0)
-		mime_to_utf8(w, charset, mime_text_of(&w->word), out);
 	return done;
 }
 

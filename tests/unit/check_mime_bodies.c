@@ -286,6 +286,16 @@ static const struct {
 	{ "text/plain; charset=iso-2022-jp", BYTES("\xe6\x97\xa5"), "\u65e5", "bad_charset" },
 	{ "text/plain; charset=euc-jp", BYTES("\xe3\x81\x93\xe3\x82\x93!"), "\u3053\u3093!",
 		"bad_charset" },
+	{ "text/plain; charset=iso-2022-jp",
+		BYTES("\xa4\xb3\xa4\xf3\xa4\xcb\xa4\xc1\xa4\xcf\xa1\xa2"
+		      "\xa4\xaa\xb8\xb5\xb5\xa4\xa4\xc7\xa4\xb9\xa4\xab"),
+		"\u3053\u3093\u306b\u3061\u306f\u3001\u304a\u5143\u6c17\u3067\u3059\u304b",
+		"bad_charset" },
+	{ "text/plain; charset=utf-7", BYTES("a \xfc"), "a \u00fc", "bad_charset" },
+	{ "text/plain; charset=utf-16", BYTES("a text\r\nof letters"), "a text\nof letters",
+		"bad_charset" },
+	{ "text/plain; charset=utf-16be\r\nContent-Transfer-Encoding: base64",
+		BYTES("AGEACgBiAAo="), "a\nb\n", "" },
 	/* by detection */
 	{ "text/plain", BYTES(RUSSIAN),
 		"\u0434\u043e\u0431\u0440\u044b\u0439 "

@@ -61,6 +61,15 @@ static const struct {
 	{ "=?ISO-2022-JP?B?GyRCRnxLXDhsGyhC?=", "\u65e5\u672c\u8a9e", "" },
 	/* the escape that one word ends in holds for the next */
 	{ "=?ISO-2022-JP?B?GyRCRnxLXA==?= =?ISO-2022-JP?B?OGwbKEI=?=", "\u65e5\u672c\u8a9e", "" },
+	/* what vendors added to the standards: numbers in circles, half-width kana */
+	{ "=?ISO-2022-JP?B?GyRCLSF8YhsoQg==?=", "\u2460\u9ad9", "" },
+	{ "=?ISO-2022-JP?B?YRsoSTEyGyhCYg==?=",
+		"a\uff71\uff72"
+		"b",
+		"" },
+	{ "=?euc-jp?Q?=AD=EA=8E=B1a?=", "\u3231\uff71a", "" },
+	{ "=?euc-jp?Q?=AD=EA=FF?=", "\u3231\ufffd", "bad_charset" },
+	{ "=?ISO-2022-JP?B?GyRCLSEhGyhC?=", "\ufffd\u3000", "bad_charset" },
 	{ "=?gb18030?B?xOO6ww==?=", "\u4f60\u597d", "" },
 	{ "=?gb2312?B?xOO6ww==?=", "\u4f60\u597d", "" },
 	{ "=?gbk?Q?=C4=E3?= =?GBK?Q?=BA=C3?=", "\u4f60\u597d", "" },
@@ -76,6 +85,21 @@ static const struct {
 	{ "=?unicode-1-1-utf-7?Q?+AOQ-?=", "\u00e4", "" },
 	{ "=?UTF8?Q?=C3=BC?=", "\u00fc", "" },
 	{ "=?utf-8?B?w7w?=", "\u00fc", "" }, /* no padding */
+	/* names that are not registered, but written */
+	{ "=?windows1251?Q?=CF?=", "\u041f", "" },
+	{ "=?win-1251?Q?=CF?=", "\u041f", "" },
+	{ "=?x-cp1251?Q?=CF?=", "\u041f", "" },
+	{ "=?windows-cp1251?Q?=CF?=", "\u041f", "" },
+	{ "=?CP-1252?Q?=92?=", "\u2019", "" },
+	{ "=?ISO8859_2?Q?=B9?=", "\u0161", "" },
+	{ "=?iso-88592?Q?=B9?=", "\u0161", "" },
+	{ "=?x-big5?B?p0Gmbg==?=", "\u4f60\u597d", "" },
+	{ "=?big5?B?p0Gj4Q==?=", "\u4f60\u20ac", "" },
+	{ "=?big5?Q?=FB=40=FF?=", "\U000289bc\ufffd", "bad_charset" },
+	{ "=?x-gb18030?B?xOO6ww==?=", "\u4f60\u597d", "" },
+	{ "=?windows-949?B?vsiz5w==?=", "\uc548\ub155", "" },
+	{ "=?x-euc-jp?B?xvzL3Ljs?=", "\u65e5\u672c\u8a9e", "" },
+	{ "=?'utf-8'?Q?=C3=BC?=", "\u00fc", "" },
 	/* the label is wrong, or nobody knows it */
 	{ "=?us-ascii?Q?=C3=BC?=", "\u00fc", "guessed_charset" },
 	{ "=?utf-8?Q?=FC?=", "\ufffd", "bad_charset" },
@@ -88,6 +112,18 @@ static const struct {
 	/* words where none may be, and what only looks like one */
 	{ "a=?utf-8?Q?=C3=BC?=b", "a\u00fcb", "" },
 	{ "=?utf-8?Q?a?==?utf-8?Q?b?=", "ab", "" },
+	/* cut anywhere in the base64, and nowhere though the padding is missing */
+	{ "=?utf-8?B?R3LDv?= =?utf-8?B?G4=?=", "Gr\u00fcn", "" },
+	{ "=?utf-8?B?R3LD?= =?utf-8?B?vG4=?=", "Gr\u00fcn", "" },
+	{ "=?utf-8?B?R3LDvG?= =?utf-8?B?4=?=", "Gr\u00fcn", "" },
+	{ "=?utf-8?B?SGk?= =?utf-8?B?SGk?=", "HiHi", "" },
+	/* a question mark that is not encoded, before something that is */
+	{ "=?utf-8?Q?who?=20me?=", "who? me", "" },
+	{ "=?utf-8?Q?who?=C3=BC?=", "who?\u00fc", "" },
+	{ "=?utf-8?Q?who?=20 x", "who20 x", "" },
+	{ "=?utf-8?Q?a?=20=?utf-8?Q?b?=", "a20b", "" },
+	/* escapes that stand there as they are */
+	{ "\033$B%\"%\\\033(B", "\u30a2\u30dc", "header_charset" },
 	{ "=?utf-8?Q?a?=\r\n =?utf-8?Q?b?=", "ab", "" },
 	{ "=?utf-8?Q?a?=\r\n\tb", "a\tb", "" },
 	{ "=?utf-8?Q?", "=?utf-8?Q?", "" },
@@ -185,6 +221,10 @@ static const struct {
 	{ "Fri, 07 Nov 2025 12:20:00+0200", 1762510800, true },
 	{ "Fri, 07 Nov 2025 10:20:00 +9999", 1762510800, true },
 	{ "Fri, 07 Nov 2025 05:20:00 -0500 (EST)", 1762510800, true },
+	{ "Fri, 07 Nov 2025 12:20:00 0200", 1762510800, true },
+	{ "Fri, 07 Nov 2025 10:20:00 2000", 1762510800, true },
+	{ "Fri, 07 Nov 2025 10:20:00 H0500", 1762510800, true },
+	{ "Fri, 07 Nov 2025 10:20:00 -12345678901234567890", 1762510800, true },
 	/* other orders */
 	{ "Fri Nov  7 10:20:00 2025", 1762510800, true },
 	{ "Fri Nov  7 05:20:00 EST 2025", 1762510800, true },
@@ -195,11 +235,15 @@ static const struct {
 	{ "November 7, 2025 10:20 AM", 1762510800, true },
 	{ "Nov 7, 2025 10:20:00 pm +0000", 1762554000, true },
 	{ "Fri, 07 Nov 2025", 1762473600, true },
+	{ "Fri, 07 Nov 2025 10.20.00 +0000", 1762510800, true },
+	{ "Fri, 07 Nov 2025 11.20 +0100", 1762510800, true },
+	{ "=?utf-8?Q?Fri,_07_Nov_2025_10:20:00_+0000?=", 1762510800, true },
 	/* comments and blanks wherever they may stand */
 	{ "Fri (day), 07\r\n Nov\r\n 2025 10 (h) : 20 : 00 +0000", 1762510800, true },
 	/* at the edges */
 	{ "Thu, 29 Feb 2024 00:00:00 +0000", 1709164800, true },
 	{ "Sat, 31 Dec 2016 23:59:60 +0000", 1483228800, true },
+	{ "Thu, 06 Nov 2025 24:00:00 +0000", 1762473600, true },
 	{ "Mon, 01 Jan 1900 00:00:00 +0000", -2208988800, true },
 	{ "Fri, 31 Dec 9999 23:59:59 +0000", 253402300799, true },
 	/* no such day, hour or year */
@@ -269,6 +313,10 @@ static const struct {
 	{ "<id(1)@a>", "<id(1)@a>" },
 	{ "(a comment) <1@a> words <2@a>", "<1@a> <2@a>" },
 	{ "<1@a> <2@a", "<1@a>" },
+	{ "<> <1@a><>", "<1@a>" },
+	{ "<1@a <2@a> <<3@a>>", "<2@a> <3@a>" },
+	{ "1@a 2@a,\r\n 3@a; word", "1@a 2@a 3@a" },
+	{ "message of a@b <1@a>", "<1@a>" },
 	{ "<m\xc3\xbc@a>", "<m\u00fc@a>" },
 };
 
@@ -326,6 +374,23 @@ static const struct {
 	{ "\"open <a@b>, c@d", "open|a@b;|c@d", "bad_address" },
 	{ "(open <a@b>, c@d", "open|a@b;|c@d", "bad_address" },
 	{ "no such thing", "|no such thing", "bad_address" },
+	/* a name behind its address, or beside one without brackets */
+	{ "<a@b> Bob", "Bob|a@b", "bad_address" },
+	{ "<a@b> =?utf-8?Q?B=C3=B6b?=", "B\u00f6b|a@b", "bad_address" },
+	{ "<a@b> name=x.zip", "|a@b", "bad_address" },
+	{ "Alice <a@b> Bob, <c@d> \"Doe, J.\" <e@f>", "Alice|a@b;|c@d;Doe, J.|e@f", "bad_address" },
+	{ "\"Jane Doe\" j@d", "Jane Doe|j@d", "bad_address" },
+	{ "j@d Jane Doe", "Jane Doe|j@d", "bad_address" },
+	{ "j@d (Jane", "Jane|j@d", "bad_address" },
+	{ "=?utf-8?Q?Jane_D=C3=B6_=3Cj=40d=3E?=", "Jane D\u00f6|j@d", "bad_address" },
+	/* a comma that wanted quotes */
+	{ "Doe, Jane <a@b>", "Doe, Jane|a@b", "bad_address" },
+	{ "c@d, Doe, Jane, Dr. <a@b>, e@f", "|c@d;Doe, Jane, Dr.|a@b;|e@f", "bad_address" },
+	{ "=?utf-8?Q?D=C3=B6?=, Jane <a@b>", "D\u00f6, Jane|a@b", "bad_address" },
+	{ "root, Jane <a@b>", "|root;Jane|a@b", "" },
+	{ "Group: Doe, Jane <a@b>;", "|Doe;Jane|a@b", "" },
+	{ "Doe, \"Jane\" <a@b>", "|Doe;Jane|a@b", "" },
+	{ "Doe, Jane <x>", "|Doe;Jane|x", "" },
 	/* obsolete syntax (RFC 5322, appendix A) */
 	{ "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete|pete@silly.test",
 		"" },
@@ -426,6 +491,7 @@ static const struct {
 		"text\n\n", "missing_blank_line" },
 	{ "a forgotten blank line, LF", "Subject: s\ntext\nmore", "s", "text\nmore",
 		"missing_blank_line" },
+	{ "a byte order mark", "\xef\xbb\xbfSubject: s\r\nA: b\r\n\r\nx", "s", "x", "bad_header" },
 	{ "a bad first line", "garbage\r\nSubject: s\r\n\r\nx", "s", "x", "bad_header" },
 	{ "a blank before the first field", " A: b\r\nSubject: s\r\n\r\nx", "s", "x",
 		"bad_header" },
@@ -504,6 +570,8 @@ START_TEST(fields_that_repeat_or_are_missing)
 	ck_assert_uint_eq(m->from.count, 2);
 	ck_assert_str_eq(m->subject, "s");
 	assert_defects("repeated_header");
+	parse("Message-ID: <>\r\n\r\n");
+	ck_assert_ptr_null(m->message_id);
 	parse("X: y\r\n\r\n");
 	ck_assert_ptr_null(m->message_id);
 	ck_assert_ptr_null(m->subject);

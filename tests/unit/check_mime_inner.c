@@ -112,6 +112,9 @@ static const struct {
 			"=ybegin part=1 total=2 line=9 size=9 name=a\r\n=ypart begin=1 end=3\r\n"
 			"m\x8b\x9e\r\n=yend size=3 part=1\r\n"),
 		"1 text/plain - 8bit; 1.1 application/octet-stream a x-yenc", "", "", "Cat" },
+	{ "a name with a blank behind it",
+		TEXT("8bit", "=ybegin line=9 size=3 name=a b \r\nm\x8b\x9e\r\n=yend size=3\r\n"),
+		"1 text/plain - 8bit; 1.1 application/octet-stream a b x-yenc", "", "", "Cat" },
 	{ "people write about it",
 		TEXT("7bit", "begin 644 the work\r\nHello there\r\nend\r\n=ybegin line=1 size=1 "
 			     "name=x\r\nis how it begins\r\nbegin 64 x\r\n#0V%T\r\n"),

@@ -27,6 +27,20 @@ static const struct {
 		MULTI("alternative", PART("text/plain", "t1") PART("text/html", "h1")
 					     PART("text/plain", "t2") PART("text/html", "h2")),
 		"1 text/plain*;2 text/html;3 text/plain;4 text/html*", "t1", "h2", "" },
+	{ "a blank alternative is no attachment",
+		MULTI("alternative", PART("text/plain", " ") PART("text/plain; name=a.txt", "")
+					     PART("text/html", "h")),
+		"1 text/plain*;2 text/plain;3 text/html*", "h\n", "h", "" },
+	{ "a blank html beside a text",
+		MULTI("alternative", PART("text/plain", "t") PART("text/html", "\r\n")),
+		"1 text/plain*;2 text/html*", "t", NULL, "" },
+	{ "nothing but a blank html", MULTI("alternative", PART("text/html", "")), "1 text/html*",
+		"", "", "" },
+	{ "parameters without a type", MULTI("mixed", PART("; charset=utf-8", "t")),
+		"1 text/plain*", "t", NULL, "bad_content_type" },
+	{ "blanks around the slash",
+		MULTI("mixed", PART("image/ png", "i") PART("text / html", "h")),
+		"1 image/png;2 text/html*", "h\n", "h", "" },
 	{ "calendar", MULTI("alternative", PART("text/plain", "t") PART("text/calendar", "c")),
 		"1 text/plain*;2 text/calendar", "t", NULL, "" },
 	{ "mixed texts are joined",
@@ -288,6 +302,13 @@ static const struct {
 	{ "x=1; FileName = \"y\" ; z=2", "y", "" },
 	{ "filename*=utf-8''%e2%82%ac%20rates", "\u20ac rates", "" },
 	{ "filename*=iso-8859-1'en'%A3", "\u00a3", "" },
+	/* without the star, and what only looks so */
+	{ "filename=\"UTF-8''%e2%82%ac%20rates\"", "\u20ac rates", "" },
+	{ "filename*0=\"utf-8''%e2%82\"; filename*1=\"%ac\"", "\u20ac", "" },
+	{ "filename=\"utf-8''5% off\"", "5% off", "" },
+	{ "filename=\"it's 5%25 o'c\"", "it's 5%25 o'c", "" },
+	/* a name that was folded with a tab */
+	{ "filename=\"two\r\n\twords\"", "two words", "" },
 	{ "filename*0*=utf-8''%e2%82; filename*1*=%ac; filename*2=\".txt\"", "\u20ac.txt", "" },
 	{ "filename*1=b; filename*0=a", "ab", "" },
 	{ "filename=plain; filename*=utf-8''%C3%BC", "\u00fc", "" },
@@ -337,6 +358,19 @@ START_TEST(a_name_in_the_content_type_is_a_filename_too)
 	parse("Content-Type: image/png; name*=utf-8''%C3%BC.png; charset=KOI8-R\r\n\r\nx");
 	ck_assert_str_eq(m->parts[0].filename, "\u00fc.png");
 	ck_assert_str_eq(m->parts[0].charset, "koi8-r");
+	/* without a semicolon, or without the word that should stand first */
+	parse("Content-Type: image/png name=\"a b.png\"\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "a b.png");
+	assert_defects("bad_content_type");
+	parse("Content-Type: image/png\r\nContent-Disposition: filename=c.png\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "c.png");
+	parse("Content-Type: image/png;\r\nname=\"f.png\"\r\nX: y;\r\nz=1\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "f.png");
+	ck_assert_str_eq(m->headers[1].value, "y; z=1");
+	assert_defects("bad_header");
+	parse("Content-Type: image/png (a; name=d.png); name=e.png\r\n\r\nx");
+	ck_assert_str_eq(m->parts[0].filename, "e.png");
+	assert_defects("");
 }
 END_TEST
 
