@@ -20,6 +20,7 @@ struct reply {
 	size_t blanks;           /* lines, since the last one that was kept */
 	bool removed;            /* something, since then */
 	bool in_signature;       /* until a quotation comes, if one does */
+	bool after_comment;      /* the last line is one of SQL: "-- so" */
 	bool cut;                /* by what introduces a quotation */
 };
 
@@ -96,20 +97,21 @@ static bool is_list_footer(struct slice line, struct slice text, size_t next)
 }
 
 /* RFC 3676, 4.3: "-- ". Without the blank, which programs and people lose, few lines may follow. */
-static bool is_signature(struct slice raw, struct slice line, struct slice text, size_t next)
+static bool is_signature(const struct reply *r, struct slice raw, struct slice line, size_t next)
 {
+	struct slice text = r->text;
 	unsigned lines = 0;
 
 	if (slice_eq(raw, SLICE_LIT("-- ")) || slice_eq(raw, SLICE_LIT("- -- ")))
 		return true;
-	if (!slice_eq(line, SLICE_LIT("--")))
+	if (!slice_eq(line, SLICE_LIT("--")) || r->after_comment)
 		return false;
 	while (next < text.len && lines <= SIGNATURE_LINES) {
 		line = reply_trim(next_line(text, &next));
 		if (is_quote(line))
 			break;
-		/* a comment of SQL */
-		if (lines == 0 && line.len > 2 && memcmp(line.base, "--", 2) == 0)
+		/* a comment of SQL, an item of a list */
+		if (line.len > 2 && line.base[0] == '-' && !reply_is_ruler(line))
 			return false;
 		lines += line.len > 0;
 		if (line.len == 0 && is_quote(next_text(text, next)))
@@ -164,7 +166,7 @@ static enum reply_attribution find_attribution(struct reply *r, struct slice lin
 			*next = at;
 		return found;
 	}
-	return REPLY_NO_ATTRIBUTION;
+	return reply_attribution(line, false);
 }
 
 /* What stands in a line in front of "On … wrote:", with which a quotation begins below; empty when the
@@ -241,10 +243,16 @@ static enum step read_line(struct reply *r, struct slice raw, struct slice line,
 		return leave_out(r, false);
 	if (slice_eq(line, SLICE_LIT("-----BEGIN PGP SIGNATURE-----")))
 		return END;
-	if (is_signature(raw, line, r->text, *next) || is_list_footer(line, r->text, *next))
+	if (is_signature(r, raw, line, *next) || is_list_footer(line, r->text, *next))
 		return leave_out(r, true);
 	if (reply_is_divider(line) || is_header_block(line, r->text, *next))
 		return cut(r);
+	struct slice front = before_attribution(r, line, *next);
+	if (front.len > 0) {
+		if (!r->in_signature)
+			keep(r, front);
+		return leave_out(r, false);
+	}
 	enum reply_attribution found = find_attribution(r, line, next);
 	if (found != REPLY_NO_ATTRIBUTION && is_quote(next_text(r->text, *next)))
 		return leave_out(r, false);
@@ -252,11 +260,6 @@ static enum step read_line(struct reply *r, struct slice raw, struct slice line,
 		return cut(r);
 	if (r->in_signature)
 		return leave_out(r, true);
-	struct slice front = before_attribution(r, line, *next);
-	if (front.len > 0) {
-		keep(r, front);
-		return leave_out(r, false);
-	}
 	if (reply_is_device_signature(line) && is_quote(next_text(r->text, *next)))
 		return leave_out(r, false);
 	keep(r, raw);
@@ -307,6 +310,8 @@ const char *mime_reply_text(struct mime_work *w, const char *text)
 			r.blanks++;
 		else
 			step = read_line(&r, raw, line, &at);
+		if (line.len > 0)
+			r.after_comment = line.len > 2 && memcmp(line.base, "-- ", 3) == 0;
 	}
 	struct slice reply = trim_end(&r, r.out.len > 0 ? mime_text_of(&r.out) : r.kept);
 	/* A forward without a word of one's own is what the message is about. */

@@ -13,8 +13,9 @@ enum {
 
 /* How lines begin that say when and who, before the verb. */
 static const char *const beginnings[] = { "On ", "At ", "Am ", "Le ", "El ", "Op ", "Il ", "Em ",
-	"A ", "Den ", "P\u00e5 ", "W dniu ", "Dnia ", "Dne ", "V\u00e0o ", "\u00cen ", "Pada ",
-	"\u03a3\u03c4\u03b9\u03c2 ", "\u5728", "\u65bc", "\u4e8e", NULL };
+	"A ", "Den ", "P\u00e5 ", "W dniu ", "Dnia ", "Wiadomo\u015b\u0107 napisana ", "Dne ",
+	"V\u00e0o ", "\u00cen ", "Pada ", "\u03a3\u03c4\u03b9\u03c2 ", "\u5728", "\u65bc", "\u4e8e",
+	NULL };
 
 /* At the end, before the colon. */
 static const char *const last_verbs[] = { "wrote", "writes", "> sent", "schrieb", "schreibt",
@@ -34,8 +35,8 @@ static const char *const last_verbs[] = { "wrote", "writes", "> sent", "schrieb"
 
 /* Before the name, or before the date. */
 static const char *const middle_verbs[] = { " schrieb ", " schreef ", " skrev ", " wrote on ",
-	" ezt \u00edrta ", " pisze ", " napsal(a) ", " escribi\u00f3 el ", " ha scritto il ",
-	" a \u00e9crit le ", NULL };
+	" kirjoitti ", " yazd\u0131 (", " napisana przez ", " ezt \u00edrta ", " pisze ",
+	" napsal(a) ", " escribi\u00f3 el ", " ha scritto il ", " a \u00e9crit le ", NULL };
 
 /* What makes it a sentence of the writer's. */
 static const char *const pronouns[] = { " I", " he", " she", " we", " they", " ich", " er", " wir",
@@ -177,21 +178,27 @@ static size_t strip_dashes(struct slice *s)
 	return front < back ? front : back;
 }
 
+/* Of a line that is bold or slanted. */
+static void strip_emphasis(struct slice *s)
+{
+	while (s->len > 0 && strchr("*_/", s->base[s->len - 1]) != NULL)
+		s->len--;
+	while (s->len > 0 && strchr("*_/", s->base[0]) != NULL)
+		slice_skip(s, 1);
+}
+
 static void read_line(struct slice joined, struct reading *r)
 {
 	static const char wide_colon[] = "\uff1a";
 
 	flatten(joined, r);
 	r->dashes = strip_dashes(&r->s) >= FEWEST_DASHES;
+	strip_emphasis(&r->s);
 	r->colon = reply_ends_with_colon(r->s);
 	if (r->colon)
 		r->s.len -= reply_ends(r->s, ":") ? 1 : sizeof(wide_colon) - 1;
 	r->s = reply_trim(r->s);
-	/* of a line that is bold or slanted */
-	while (r->s.len > 0 && strchr("*_/", r->s.base[r->s.len - 1]) != NULL)
-		r->s.len--;
-	while (r->s.len > 0 && strchr("*_/", r->s.base[0]) != NULL)
-		slice_skip(&r->s, 1);
+	strip_emphasis(&r->s);
 }
 
 /* "Alice <a@example.org>", at its end. */
@@ -235,12 +242,12 @@ bool reply_begins_attribution(struct slice line)
 	if (line.len == 0 || line.len > LONGEST_ATTRIBUTION)
 		return false;
 	return begins_with_any(line, beginnings) || has_at(line) || has_year(line) ||
-	       has_time(line);
+	       has_time(line) || line.base[line.len - 1] == '<';
 }
 
 bool reply_ends_attribution(struct slice line)
 {
-	while (line.len > 0 && line.base[line.len - 1] == '-')
+	while (line.len > 0 && strchr("-*_/", line.base[line.len - 1]) != NULL)
 		line.len--;
 	line = reply_trim(line);
 	return reply_ends_with_colon(line) ||
@@ -264,15 +271,18 @@ enum reply_attribution reply_attribution(struct slice joined, bool broken)
 	if (!verb && front.base != NULL)
 		return r.colon && known ? REPLY_PERHAPS : REPLY_NO_ATTRIBUTION;
 	if (!r.colon) {
+		/* "2013/7/20 Alice <a@example.org>", of an older Gmail */
 		if (front.base == NULL || !verb)
-			return REPLY_NO_ATTRIBUTION;
+			return is_year(s, 0) && has_date(s) && ends_with_address(s)
+				       ? REPLY_PERHAPS
+				       : REPLY_NO_ATTRIBUTION;
 		if ((r.dashes || (known && address)) && has_date(s))
 			return REPLY_SURELY;
 		return r.dashes ? REPLY_PERHAPS : REPLY_NO_ATTRIBUTION;
 	}
 	if (known && verb && (has_date(s) || (address && has_digit(s))))
 		return REPLY_SURELY;
-	if (is_year(s, 0) && (verb || ends_with_address(s)))
+	if (is_year(s, 0) && has_date(s) && (verb || ends_with_address(s)))
 		return REPLY_SURELY;
 	/* Gmail's in other languages: "пт, 7 нояб. 2025 г. в 10:20, Name <address>:" */
 	if (dated && address && (verb || ends_with_address(s)))
@@ -280,7 +290,7 @@ enum reply_attribution reply_attribution(struct slice joined, bool broken)
 	if (verb && front.base != NULL && ends_with_address(reply_trim(front)))
 		return REPLY_SURELY;
 	if (dated && verb && front.base != NULL)
-		return REPLY_SURELY;
+		return REPLY_PERHAPS;
 	if (broken && !known)
 		return REPLY_NO_ATTRIBUTION;
 	if (verb && (known || words_of(s) <= MOST_WORDS))

@@ -30,35 +30,39 @@ static const char *const surely[] = { "sent from my ", "sent from outlook", "sen
 	"f\u00e5 outlook for ", "wys\u0142ane z mojego ", "wys\u0142ane z iphone",
 	"wys\u0142ane z ipad", "pobierz aplikacj\u0119 outlook ", "pobierz outlook ",
 	"odesl\u00e1no z iphon", "odesl\u00e1no z m\u00e9ho ", "z\u00edskat outlook ",
-	"\u043e\u0442\u043f\u0440\u0430\u0432\u043b\u0435\u043d\u043e \u0441 ",
-	"\u043e\u0442\u043f\u0440\u0430\u0432\u043b\u0435\u043d\u043e \u0438\u0437 ",
-	"\u043d\u0430\u0434\u0456\u0441\u043b\u0430\u043d\u043e \u0437 ",
-	"\u0437\u0430\u0433\u0440\u0443\u0437\u0438\u0442\u044c outlook \u0434\u043b\u044f ",
-	"\u0441\u043a\u0430\u0447\u0430\u0442\u044c outlook \u0434\u043b\u044f ",
+	"\u041e\u0442\u043f\u0440\u0430\u0432\u043b\u0435\u043d\u043e \u0441 ",
+	"\u041e\u0442\u043f\u0440\u0430\u0432\u043b\u0435\u043d\u043e \u0438\u0437 ",
+	"\u041d\u0430\u0434\u0456\u0441\u043b\u0430\u043d\u043e \u0437 ",
+	"\u0417\u0430\u0433\u0440\u0443\u0437\u0438\u0442\u044c outlook \u0434\u043b\u044f ",
+	"\u0421\u043a\u0430\u0447\u0430\u0442\u044c outlook \u0434\u043b\u044f ",
 	"l\u00e4hetetty iphon", "l\u00e4hetetty ipad", "l\u00e4hetetty puhelimesta",
 	"hanki outlook ", "\u53d1\u81ea\u6211\u7684", "\u53d1\u81ea\u6211\u7684 ",
 	"\u4ece\u6211\u7684 ", "\u5f9e\u6211\u7684 ", "\u50b3\u9001\u81ea ",
 	"\ub098\uc758 iphone\uc5d0\uc11c", "\ub098\uc758 ipad\uc5d0\uc11c",
-	"\u0111\u00e3 g\u1eedi t\u1eeb ", "g\u1eedi t\u1eeb iphone",
-	"g\u1eedi t\u1eeb \u0111i\u1ec7n tho\u1ea1i", "yahoo mail: ", "trimis de pe ",
+	"\u0110\u00e3 g\u1eedi t\u1eeb ", "G\u1eedi t\u1eeb iphone",
+	"G\u1eedi t\u1eeb \u0111i\u1ec7n tho\u1ea1i", "verzonden vanuit ",
+	"pobierz program outlook ", "\u83b7\u53d6 outlook ", "\u7372\u53d6 outlook ",
+	"t\u1ea3i outlook ", "T\u1ea3i outlook ", "baixar o outlook ", "trimis de pe ",
 	"k\u00fcldve az ", NULL };
 static const char *const perhaps[] = { "sent from ", "sent via ", "sent with ", "sent using ",
 	"sent on ", "sent by ", "from my ", "gesendet von ", "gesendet mit ", "gesendet \u00fcber ",
 	"diese nachricht wurde ", "envoy\u00e9 depuis ", "envoy\u00e9 avec ", "envoy\u00e9 via ",
 	"envoy\u00e9 par ", "enviado desde ", "enviado con ", "enviado com ", "enviado via ",
-	"enviado por ", "enviada do ", "verzonden vanaf ", "verzonden met ", "verstuurd vanaf ",
-	"verstuurd met ", "verzonden via ", "inviato da ", "inviato con ", "inviata da ",
-	"inviato tramite ", "skickat fr\u00e5n ", "skickat med ", "sendt fra ", "sendt med ",
-	"sendt via ", "wys\u0142ane z ", "wys\u0142ano z ", "wys\u0142ane przez ",
-	"odesl\u00e1no z ", "odesl\u00e1no pomoc\u00ed ", "l\u00e4hetetty ",
-	"g\u00f6nderen: ", NULL };
+	"enviado por ", "enviado do ", "envoy\u00e9 de ", "von samsung ", "enviada do ",
+	"verzonden vanaf ", "verzonden met ", "verstuurd vanaf ", "verstuurd met ",
+	"verzonden via ", "inviato da ", "inviato con ", "inviata da ", "inviato tramite ",
+	"skickat fr\u00e5n ", "skickat med ", "sendt fra ", "sendt med ", "sendt via ",
+	"wys\u0142ane z ", "wys\u0142ano z ", "wys\u0142ane przez ", "odesl\u00e1no z ",
+	"odesl\u00e1no pomoc\u00ed ", "l\u00e4hetetty ", "g\u00f6nderen: ", NULL };
 static const char *const endings[] = { "iphone\u304b\u3089\u9001\u4fe1",
 	"ipad\u304b\u3089\u9001\u4fe1", "\u304b\u3089\u306e\u9001\u4fe1",
 	"\u304b\u3089\u9001\u4fe1", "iphone \u50b3\u9001", "iphone\u4f20\u9001",
 	"\u306eiphone\u304b\u3089", "tarihinde iphone'umdan g\u00f6nderildi",
 	"iphone'umdan g\u00f6nderildi", "ipad'imden g\u00f6nderildi",
 	"telefonumdan g\u00f6nderildi", "mobilger\u00e4t gesendet", "iphone gesendet",
-	"ipad gesendet", "handy gesendet", "smartphone gesendet", "samsung ger\u00e4t gesendet",
+	"samsung mobile gesendet", "sent with spark", "sent from front", "sent from nine",
+	"sent from em client", "outlook'u edinin", "application mail orange", "ipad gesendet",
+	"handy gesendet", "smartphone gesendet", "samsung ger\u00e4t gesendet",
 	"android-ger\u00e4t gesendet", "k-9 mail gesendet",
 	"android-mobiltelefon mit k-9 mail gesendet", "outlook for ios \u3092\u5165\u624b",
 	"outlook for android \u3092\u5165\u624b", "\uc5d0\uc11c \ubcf4\ub0c4", NULL };
@@ -133,7 +137,7 @@ static size_t find_any(struct slice s, const char *const *list)
 /* More than one sentence or clause: somebody wrote it. */
 static bool is_prose(struct slice s)
 {
-	static const char *const marks[] = { ", ", ". ", "! ", "? ", ": ", " is ", " was ", " ist ",
+	static const char *const marks[] = { ", ", ". ", "! ", "? ", " is ", " was ", " ist ",
 		" est ", NULL };
 	size_t words = 1;
 
@@ -156,6 +160,8 @@ bool reply_is_device_signature(struct slice line)
 	s.len = excuse;
 	while (s.len > 0 && strchr(" ,.;!-", s.base[s.len - 1]) != NULL)
 		s.len--;
+	if (reply_begins(s, "yahoo mail: search, organize"))
+		return true;
 	if (s.len == 0 || is_prose(s))
 		return false;
 	if (begins_with_any(s, surely) || ends_with_any(s, endings))

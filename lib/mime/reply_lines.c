@@ -7,7 +7,8 @@
 enum {
 	LONGEST_LINE = 200,
 	LONGEST_LABEL = 40,
-	LONG_RULER = 5,
+	LONG_RULER = 3,
+	LONG_DASHES = 5,
 	DIVIDER_DASHES = 2, /* on each side */
 };
 
@@ -298,7 +299,7 @@ bool reply_is_dashed(struct slice line)
 		memmem(at + 3, (size_t)(end - at) - 3, "---", 3) != NULL)
 		return true;
 	strip_dashes(&line, &fewer, &more);
-	return fewer >= LONG_RULER;
+	return fewer >= LONG_DASHES;
 }
 
 /* The word before the colon of "Label: …", perhaps set in bold by asterisks, perhaps with a blank or a
