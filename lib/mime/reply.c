@@ -140,10 +140,12 @@ static enum reply_attribution find_attribution(struct reply *r, struct slice lin
 	struct slice joined = line;
 	size_t at = *next;
 
-	if (reply_ends_attribution(line))
+	if (reply_ends_with_colon(line))
 		return reply_attribution(line, false);
 	if (!reply_begins_attribution(line))
 		return REPLY_NO_ATTRIBUTION;
+	if (reply_ends_attribution(line))
+		return reply_attribution(line, false);
 	bool open = is_open(joined);
 	for (int i = 1; i < (open ? OPEN_LINES : BROKEN_LINES) && at < r->text.len; i++) {
 		struct slice more = reply_trim(next_line(r->text, &at));
@@ -260,7 +262,7 @@ static enum step read_line(struct reply *r, struct slice raw, struct slice line,
 		return cut(r);
 	if (r->in_signature)
 		return leave_out(r, true);
-	if (reply_is_device_signature(line) && is_quote(next_text(r->text, *next)))
+	if (is_quote(next_text(r->text, *next)) && reply_is_device_signature(line))
 		return leave_out(r, false);
 	keep(r, raw);
 	return GO_ON;

@@ -241,8 +241,9 @@ bool reply_begins_attribution(struct slice line)
 {
 	if (line.len == 0 || line.len > LONGEST_ATTRIBUTION)
 		return false;
-	return begins_with_any(line, beginnings) || has_at(line) || has_year(line) ||
-	       has_time(line) || line.base[line.len - 1] == '<';
+	return begins_with_any(line, beginnings) || has_at(line) ||
+	       (has_digit(line) && (has_year(line) || has_time(line))) ||
+	       (line.len > 1 && (line.base[0] == '-' || line.base[line.len - 1] == '<'));
 }
 
 bool reply_ends_attribution(struct slice line)

@@ -172,7 +172,7 @@ static bool has_any(struct slice s, const char *const *words)
 {
 	for (; *words != NULL; words++) {
 		for (struct slice at = s; at.len >= strlen(*words); slice_skip(&at, 1)) {
-			if (reply_begins(at, *words))
+			if (((at.base[0] ^ **words) & ~0x20) == 0 && reply_begins(at, *words))
 				return true;
 		}
 	}
@@ -258,15 +258,14 @@ static void strip_dashes(struct slice *line, size_t *fewer_r, size_t *more_r)
 /* "##- Please type your reply above this line -##" */
 static bool is_reply_line(struct slice line)
 {
-	static const char *const verbs[] = { "reply", "respond", "type", "write", "answer", NULL };
+	static const char *const verbs[] = { "reply", "respond", "type", "write", "answer",
+		"please reply", "please type", "please write", NULL };
 
 	if (reply_begins(line, "##-") && reply_ends(line, "-##"))
 		return true;
-	if (!has_any(line, above_words))
+	if (!ispunct((unsigned char)line.base[0]) && begins_with_any(line, verbs) == NULL)
 		return false;
-	return ispunct((unsigned char)line.base[0]) || begins_with_any(line, verbs) ||
-	       reply_begins(line, "please reply") || reply_begins(line, "please type") ||
-	       reply_begins(line, "please write");
+	return has_any(line, above_words);
 }
 
 bool reply_is_divider(struct slice line)
