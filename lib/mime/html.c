@@ -31,8 +31,9 @@ struct renderer {
 	size_t link_start;
 	bool word_ended; /* by the address of a link or a picture: the next one needs a blank */
 	size_t cell_start;
-	bool in_row, cell_begins,
-		row_joined;           /* the last: cells with paragraphs stand in one line */
+	bool in_row, cell_begins;
+	bool row_joined;              /* cells with paragraphs stand in one line */
+	bool tight_table;             /* they did in the row before */
 	char kept[HTML_NAME_MAX + 1]; /* the element whose style keeps blanks, or "" */
 	unsigned kept_depth;
 	bool hides;                     /* display:none is obeyed */
@@ -488,10 +489,12 @@ static void change_cell(struct renderer *r, bool closing)
 		r->cell_start = r->out->len;
 }
 
-static void change_row(struct renderer *r)
+static void change_row(struct renderer *r, bool table)
 {
 	if (r->row_joined && r->newlines > 1)
 		r->newlines = 1;
+	if (table || r->in_row)
+		r->tight_table = !table && r->row_joined;
 	r->in_row = r->row_joined = r->cell_begins = false;
 	break_line(r, 1);
 }
@@ -515,7 +518,7 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 	case HTML_LINE:
 	case HTML_PARAGRAPH:
 		/* The first paragraph of a cell begins where the cell does. */
-		if (tag->closing || !r->cell_begins)
+		if (tag->closing || !r->cell_begins || (r->at_start && !r->tight_table))
 			break_line(r, kind == HTML_PARAGRAPH ? 2 : 1);
 		break;
 	case HTML_QUOTE:
@@ -538,7 +541,7 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 		change_cell(r, tag->closing);
 		break;
 	case HTML_ROW:
-		change_row(r);
+		change_row(r, strcmp(tag->name, "table") == 0);
 		break;
 	case HTML_BREAK:
 		hard_break(r);
@@ -568,7 +571,7 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 	}
 }
 
-/* False when a hidden element was never closed, and hid all that followed. */
+/* False when a hidden element was never closed and hid all that followed, or nothing is left. */
 static bool render(struct slice html, bool obeys_hiding, struct buf *out)
 {
 	struct renderer r = {
@@ -598,7 +601,7 @@ static bool render(struct slice html, bool obeys_hiding, struct buf *out)
 	end_link(&r);
 	if (out->len > r.start)
 		buf_putc(out, '\n');
-	return r.hidden[0] == '\0';
+	return r.hidden[0] == '\0' && out->len > r.start;
 }
 
 void mime_html_to_text(struct slice html, struct buf *out)

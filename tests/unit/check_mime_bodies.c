@@ -221,6 +221,7 @@ static const struct {
 	{ "text/html", "<title>a<p>b", "a\n\nb\n" },
 	{ "text/html", "<!--[if mso]>a<![endif]-->b<!--[if !mso]><!-->c<!--<![endif]-->", "bc\n" },
 	{ "text/html", "<![if !mso]>a<![endif]><o:p>b</o:p>", "ab\n" },
+	{ "text/html", "<div style=display:none>a</div><img src=b>", "a\n" },
 	/* blanks that are kept */
 	{ "text/html", "<div style=\"white-space: pre-wrap\">a\n  b\n<div>c\n</div> d</div>e\n f",
 		"a\n  b\nc\n d\ne f\n" },
@@ -245,6 +246,10 @@ static const struct {
 		"<tr><td><p>a</p><p>b</p></td><td><p>c</p></td></tr><tr><td><ul><li>d</ul></td>"
 		"<td>e",
 		"a\n\nb\n\nc\n\n- d\n\ne\n" },
+	{ "text/html",
+		"<table><tr><td><p>a</p></td></tr><tr><td><h2>b</h2></td></tr></table>"
+		"<table><tr><td>c</td></tr><tr><td>d",
+		"a\n\nb\n\nc\nd\n" },
 	{ "text/html", "<ol start=3><li>a<li value=7>b<li>c</ol>", "3. a\n7. b\n8. c\n" },
 	{ "text/html", "<ol start=x><li value=-1>a</ol>", "1. a\n" },
 	{ "text/html", "<button>a</button><button>b</button><details><summary>c</summary>d",
