@@ -20,6 +20,7 @@ struct reply {
 	size_t blanks;           /* lines, since the last one that was kept */
 	bool removed;            /* something, since then */
 	bool in_signature;       /* until a quotation comes, if one does */
+	bool after_ruler;        /* the last line */
 	bool after_comment;      /* the last line is one of SQL: "-- so" */
 	bool cut;                /* by what introduces a quotation */
 };
@@ -51,14 +52,16 @@ static struct slice next_text(struct slice text, size_t at)
 }
 
 /* "From: …" and two more fields, of which one must be a telling one, or hold an address. Where another
- * field stands first no line may be between them. */
-static bool is_header_block(struct slice line, struct slice text, size_t next)
+ * field stands first, a blank line or a ruler must be above, and no blank line among them. */
+static bool is_header_block(const struct reply *r, struct slice line, size_t next)
 {
+	struct slice text = r->text;
 	enum reply_label label = reply_label(line);
 	bool from_first = label == REPLY_FROM, from = from_first, telling = false;
 	unsigned fields = 0;
 
-	if (label == REPLY_NO_LABEL || label == REPLY_FORM)
+	if (label == REPLY_NO_LABEL || label == REPLY_FORM ||
+		(!from_first && r->blanks == 0 && !r->after_ruler))
 		return false;
 	for (unsigned lines = 0;; lines++) {
 		fields += label != REPLY_NO_LABEL;
@@ -111,7 +114,7 @@ static bool is_signature(const struct reply *r, struct slice raw, struct slice l
 		if (is_quote(line))
 			break;
 		/* a comment of SQL, an item of a list */
-		if (line.len > 2 && line.base[0] == '-' && !reply_is_ruler(line))
+		if (reply_begins(line, "- ") || reply_begins(line, "-- "))
 			return false;
 		lines += line.len > 0;
 		if (line.len == 0 && is_quote(next_text(text, next)))
@@ -247,7 +250,7 @@ static enum step read_line(struct reply *r, struct slice raw, struct slice line,
 		return END;
 	if (is_signature(r, raw, line, *next) || is_list_footer(line, r->text, *next))
 		return leave_out(r, true);
-	if (reply_is_divider(line) || is_header_block(line, r->text, *next))
+	if (reply_is_divider(line) || is_header_block(r, line, *next))
 		return cut(r);
 	struct slice front = before_attribution(r, line, *next);
 	if (front.len > 0) {
@@ -312,8 +315,10 @@ const char *mime_reply_text(struct mime_work *w, const char *text)
 			r.blanks++;
 		else
 			step = read_line(&r, raw, line, &at);
-		if (line.len > 0)
+		if (line.len > 0) {
+			r.after_ruler = reply_is_ruler(line) || reply_is_dashed(line);
 			r.after_comment = line.len > 2 && memcmp(line.base, "-- ", 3) == 0;
+		}
 	}
 	struct slice reply = trim_end(&r, r.out.len > 0 ? mime_text_of(&r.out) : r.kept);
 	/* A forward without a word of one's own is what the message is about. */
