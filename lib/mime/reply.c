@@ -22,6 +22,7 @@ struct reply {
 	bool in_signature;       /* until a quotation comes, if one does */
 	bool after_ruler;        /* the last line */
 	bool after_comment;      /* the last line is one of SQL: "-- so" */
+	bool at_header;          /* a quoted one */
 	bool cut;                /* by what introduces a quotation */
 };
 
@@ -38,7 +39,11 @@ static struct slice next_line(struct slice text, size_t *at)
 /* ">>> look here <<<" is none. */
 static bool is_quote(struct slice trimmed)
 {
-	return trimmed.len > 0 && trimmed.base[0] == '>' && trimmed.base[trimmed.len - 1] != '<';
+	static const char wide[] = "\uff1e"; /* in Japanese */
+
+	if (trimmed.len > 0 && trimmed.base[0] == '>')
+		return trimmed.base[trimmed.len - 1] != '<';
+	return trimmed.len > sizeof(wide) - 1 && memcmp(trimmed.base, wide, sizeof(wide) - 1) == 0;
 }
 
 /* The next line that is not blank, trimmed; empty at the end. */
@@ -250,7 +255,8 @@ static enum step read_line(struct reply *r, struct slice raw, struct slice line,
 		return END;
 	if (is_signature(r, raw, line, *next) || is_list_footer(line, r->text, *next))
 		return leave_out(r, true);
-	if (reply_is_divider(line) || is_header_block(r, line, *next))
+	r->at_header = is_header_block(r, line, *next);
+	if (r->at_header || reply_is_divider(line))
 		return cut(r);
 	struct slice front = before_attribution(r, line, *next);
 	if (front.len > 0) {
@@ -288,6 +294,8 @@ static size_t skip_armor(struct slice text)
  * above a quotation. */
 static struct slice trim_end(const struct reply *r, struct slice text)
 {
+	bool labels = r->at_header && r->blanks == 0; /* fields that stand in front of "From:" */
+
 	while (text.len > 0) {
 		const char *lf = memrchr(text.base, '\n', text.len);
 		size_t before = lf != NULL ? (size_t)(lf - text.base) : 0,
@@ -295,7 +303,9 @@ static struct slice trim_end(const struct reply *r, struct slice text)
 		struct slice last = reply_trim(
 			(struct slice){ text.base + start, text.len - start });
 		bool drawn = (r->cut || r->removed) && reply_is_ruler(last);
-		if (last.len > 0 && !drawn && !reply_is_device_signature(last) &&
+		labels = labels &&
+			 (reply_label(last) == REPLY_OTHER || reply_label(last) == REPLY_TELLING);
+		if (last.len > 0 && !drawn && !labels && !reply_is_device_signature(last) &&
 			!(r->cut && reply_is_dashed(last)))
 			break;
 		text.len = before;
