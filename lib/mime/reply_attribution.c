@@ -216,6 +216,16 @@ static size_t words_of(struct slice s)
 	return words;
 }
 
+/* "On 7 Nov 2025 Alice", and not "On the 2 pages of 2019 that we read and". */
+static bool ends_with_name(struct slice front)
+{
+	front = reply_trim(front);
+	if (front.len == 0 || reply_ends(front, " volgende"))
+		return true;
+	const char *space = memrchr(front.base, ' ', front.len);
+	return space == NULL || !islower((unsigned char)space[1]);
+}
+
 /* Whether a verb is there as attributions have it; `last_r`: at the end, what stands in front of it. */
 static bool find_verb(struct slice s, struct slice *last_r)
 {
@@ -281,7 +291,7 @@ enum reply_attribution reply_attribution(struct slice joined, bool broken)
 			return REPLY_SURELY;
 		return r.dashes ? REPLY_PERHAPS : REPLY_NO_ATTRIBUTION;
 	}
-	if (known && verb && (has_date(s) || (address && has_digit(s))))
+	if (known && verb && (address ? has_digit(s) : has_date(s) && ends_with_name(front)))
 		return REPLY_SURELY;
 	if (is_year(s, 0) && has_date(s) && (verb || ends_with_address(s)))
 		return REPLY_SURELY;

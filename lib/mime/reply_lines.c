@@ -111,8 +111,9 @@ static const char *const dividers[] = { "Original Message", "Original-Message",
 	NULL };
 
 /* The same, with a name behind. */
-static const char *const open_dividers[] = { "Original message follows", "Forwarded by ", "Weitergeleitet von ",
-	"Transmis par ", "Reenviado por ", "Inoltrato da ", "Doorgestuurd door ", NULL };
+static const char *const open_dividers[] = { "Original message follows", "Forwarded by ",
+	"Weitergeleitet von ", "Transmis par ", "Reenviado por ", "Inoltrato da ",
+	"Doorgestuurd door ", NULL };
 
 /* On their own. */
 static const char *const bare_dividers[] = { "Begin forwarded message:",
