@@ -291,7 +291,8 @@ enum reply_attribution reply_attribution(struct slice joined, bool broken)
 			return REPLY_SURELY;
 		return r.dashes ? REPLY_PERHAPS : REPLY_NO_ATTRIBUTION;
 	}
-	if (known && verb && (address ? has_digit(s) : has_date(s) && ends_with_name(front)))
+	bool named = dated || ends_with_name(front);
+	if (known && verb && (address ? has_digit(s) : named && has_date(s)))
 		return REPLY_SURELY;
 	if (is_year(s, 0) && has_date(s) && (verb || ends_with_address(s)))
 		return REPLY_SURELY;
