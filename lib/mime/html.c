@@ -146,7 +146,6 @@ static bool is_invisible(uint32_t c)
 static void put_char(struct renderer *r, uint32_t c)
 {
 	char s[4];
-	size_t n = 0;
 
 	if (c == 0xa0) {
 		put_no_break_space(r);
@@ -155,21 +154,7 @@ static void put_char(struct renderer *r, uint32_t c)
 	/* The joiners matter within a word only. */
 	if (is_invisible(c) || ((c == 0x200c || c == 0x200d) && (r->at_start || r->spaces > 0)))
 		return;
-	if (c < 0x80) {
-		s[n++] = (char)c;
-	} else if (c < 0x800) {
-		s[n++] = (char)(0xc0 | c >> 6);
-	} else if (c < 0x10000) {
-		s[n++] = (char)(0xe0 | c >> 12);
-		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-	} else {
-		s[n++] = (char)(0xf0 | c >> 18);
-		s[n++] = (char)(0x80 | (c >> 12 & 0x3f));
-		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-	}
-	if (c >= 0x80)
-		s[n++] = (char)(0x80 | (c & 0x3f));
-	put(r, s, n);
+	put(r, s, html_utf8(c, s));
 }
 
 static void put_blank(struct renderer *r, char c)
@@ -205,22 +190,6 @@ static const uint8_t byte_kinds[256] = {
 	[0xef] = PERHAPS,
 };
 
-/* A character of two or three bytes that put_char() might treat in a way of its own. */
-static size_t special_character(const char *s, size_t len, uint32_t *c_r)
-{
-	const unsigned char *u = (const unsigned char *)s;
-
-	if (len >= 2 && (u[0] == 0xc2 || u[0] == 0xcd) && (u[1] & 0xc0) == 0x80) {
-		*c_r = (uint32_t)(u[0] & 0x1f) << 6 | (u[1] & 0x3f);
-		return 2;
-	}
-	if (len >= 3 && u[0] >= 0xe2 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80) {
-		*c_r = (uint32_t)(u[0] & 0xf) << 12 | (uint32_t)(u[1] & 0x3f) << 6 | (u[2] & 0x3f);
-		return 3;
-	}
-	return 0;
-}
-
 /* Anything but ordinary bytes; returns how many it was. */
 static size_t put_special(struct renderer *r, struct slice s, bool in_attribute)
 {
@@ -235,7 +204,7 @@ static size_t put_special(struct renderer *r, struct slice s, bool in_attribute)
 		n = html_reference(s, in_attribute, &c);
 		break;
 	case PERHAPS:
-		n = special_character(s.base, s.len, &c);
+		n = html_special_character(s.base, s.len, &c);
 		break;
 	}
 	if (n == 0) {

@@ -64,6 +64,10 @@ void html_skip_to_close(struct html_reader *reader, const char *name);
 
 /* The length of the character reference that `s` begins with, 0 when it begins with none. */
 size_t html_reference(struct slice s, bool in_attribute, uint32_t *c_r);
+/* The same for a character of two or three bytes among which are those that take no room. */
+size_t html_special_character(const char *s, size_t len, uint32_t *c_r);
+/* Writes it; returns its length. */
+size_t html_utf8(uint32_t c, char s[4]);
 
 /* What the value of a `style` says. */
 bool html_style_hides(struct slice style);

@@ -53,15 +53,6 @@ static bool begins_with_any(struct slice s, const char *const *prefixes)
 	return false;
 }
 
-static const char *ending(struct slice s, const char *const *suffixes)
-{
-	for (; *suffixes != NULL; suffixes++) {
-		if (reply_ends(s, *suffixes))
-			return *suffixes;
-	}
-	return NULL;
-}
-
 /* The words behind the first of `list` that is in `s`; NULL base when none is. */
 static struct slice behind_any(struct slice s, const char *const *list)
 {
@@ -229,16 +220,16 @@ static bool ends_with_name(struct slice front)
 /* Whether a verb is there as attributions have it; `last_r`: at the end, what stands in front of it. */
 static bool find_verb(struct slice s, struct slice *last_r)
 {
-	const char *verb = ending(s, last_verbs);
+	const char *verb = reply_ends_any(s, last_verbs);
 
 	*last_r = (struct slice){ NULL, 0 };
 	if (verb != NULL) {
 		*last_r = (struct slice){ s.base, s.len - strlen(verb) };
 		struct slice front = reply_trim(*last_r);
-		return ending(front, pronouns) == NULL;
+		return reply_ends_any(front, pronouns) == NULL;
 	}
 	struct slice name = behind_any(s, middle_verbs);
-	if (name.base == NULL || ending(s, introductions) != NULL)
+	if (name.base == NULL || reply_ends_any(s, introductions) != NULL)
 		return false;
 	/* "Am 7. November schrieb mir Bob:" */
 	const char *space = memchr(name.base, ' ', name.len);
@@ -262,7 +253,7 @@ bool reply_ends_attribution(struct slice line)
 		line.len--;
 	line = reply_trim(line);
 	return reply_ends_with_colon(line) ||
-	       (line.len <= LONGEST_ATTRIBUTION && ending(line, last_verbs) != NULL);
+	       (line.len <= LONGEST_ATTRIBUTION && reply_ends_any(line, last_verbs) != NULL);
 }
 
 enum reply_attribution reply_attribution(struct slice joined, bool broken)

@@ -108,24 +108,6 @@ static size_t plain_words(struct slice line, char *to, bool *link_r)
 	return n;
 }
 
-static bool begins_with_any(struct slice s, const char *const *list)
-{
-	for (; *list != NULL; list++) {
-		if (s.base[0] == **list && reply_begins(s, *list))
-			return true;
-	}
-	return false;
-}
-
-static bool ends_with_any(struct slice s, const char *const *list)
-{
-	for (; *list != NULL; list++) {
-		if (reply_ends(s, *list))
-			return true;
-	}
-	return false;
-}
-
 /* Where the first of them is, or `s.len`. */
 static size_t find_any(struct slice s, const char *const *list)
 {
@@ -169,7 +151,7 @@ bool reply_is_device_signature(struct slice line)
 		return true;
 	if (s.len == 0 || is_prose(s))
 		return false;
-	if (begins_with_any(s, surely) || ends_with_any(s, endings))
+	if (reply_begins_any(s, surely) != NULL || reply_ends_any(s, endings) != NULL)
 		return true;
-	return begins_with_any(s, perhaps) && (link || find_any(s, devices) < s.len);
+	return reply_begins_any(s, perhaps) != NULL && (link || find_any(s, devices) < s.len);
 }

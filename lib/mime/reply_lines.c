@@ -156,14 +156,22 @@ bool reply_ends(struct slice s, const char *suffix)
 	return s.len >= len && memcmp(s.base + s.len - len, suffix, len) == 0;
 }
 
-/* The one that it begins with, or NULL. */
-static const char *begins_with_any(struct slice s, const char *const *prefixes)
+const char *reply_begins_any(struct slice s, const char *const *prefixes)
 {
 	for (; *prefixes != NULL; prefixes++) {
 		/* A glance at the first byte, in either case, spares most comparisons. */
 		if (s.len > 0 && ((s.base[0] ^ **prefixes) & ~0x20) == 0 &&
 			reply_begins(s, *prefixes))
 			return *prefixes;
+	}
+	return NULL;
+}
+
+const char *reply_ends_any(struct slice s, const char *const *suffixes)
+{
+	for (; *suffixes != NULL; suffixes++) {
+		if (reply_ends(s, *suffixes))
+			return *suffixes;
 	}
 	return NULL;
 }
@@ -264,7 +272,7 @@ static bool is_reply_line(struct slice line)
 
 	if (reply_begins(line, "##-") && reply_ends(line, "-##"))
 		return true;
-	if (!ispunct((unsigned char)line.base[0]) && begins_with_any(line, verbs) == NULL)
+	if (!ispunct((unsigned char)line.base[0]) && reply_begins_any(line, verbs) == NULL)
 		return false;
 	return has_any(line, above_words);
 }
@@ -275,15 +283,15 @@ bool reply_is_divider(struct slice line)
 
 	if (line.len == 0 || line.len > LONGEST_LINE)
 		return false;
-	if (is_reply_line(line) || begins_with_any(line, bare_dividers))
+	if (is_reply_line(line) || reply_begins_any(line, bare_dividers))
 		return true;
 	struct slice words = line;
 	strip_dashes(&words, &fewer, &more);
 	if (more < DIVIDER_DASHES || words.len == line.len)
 		return false;
-	if (begins_with_any(words, open_dividers))
+	if (reply_begins_any(words, open_dividers))
 		return true;
-	const char *found = begins_with_any(words, dividers);
+	const char *found = reply_begins_any(words, dividers);
 	return found != NULL && (fewer >= DIVIDER_DASHES || words.len <= strlen(found) + 1);
 }
 
