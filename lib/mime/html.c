@@ -251,7 +251,6 @@ static void put_text(struct renderer *r, struct slice s, bool in_attribute)
 static void end_link(struct renderer *r)
 {
 	struct slice link = slice_trim(r->link), bare = html_bare_link(link);
-	struct slice shown = { r->out->base, 0 };
 	unsigned newlines = r->newlines;
 	bool at_start = r->at_start;
 
@@ -259,14 +258,13 @@ static void end_link(struct renderer *r)
 	if (bare.len == 0 || bare.len == link.len || link.len > MAX_LINK ||
 		r->out->len <= r->link_start)
 		return;
-	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
 	if (html_is_mailto(link)) {
 		const char *query = memchr(bare.base, '?', bare.len);
-		link = bare = (struct slice){ bare.base,
+		link = (struct slice){ bare.base,
 			query != NULL ? (size_t)(query - bare.base) : bare.len };
 	}
 	struct renderer before = *r;
-	size_t len = r->out->len, shown_from = r->link_start;
+	size_t len = r->out->len;
 	/* On the line of its text, even when that has been left. */
 	r->newlines = 0;
 	r->at_start = false;
@@ -274,9 +272,10 @@ static void end_link(struct renderer *r)
 	put(r, "<", 1);
 	size_t from = r->out->len;
 	put_text(r, link, true);
-	struct slice text = { r->out->base + from, r->out->len - from };
-	shown = (struct slice){ r->out->base + shown_from, len - shown_from };
-	if (!r->out->truncated && html_shows_link(shown, text)) {
+	/* Only now do both stand there without references. */
+	struct slice shown = { r->out->base + r->link_start, len - r->link_start },
+		     address = { r->out->base + from, r->out->len - from };
+	if (!r->out->truncated && html_shows_link(shown, address)) {
 		r->out->len = len;
 		*r = before;
 		return;
