@@ -370,8 +370,10 @@ START_TEST(what_is_derived_is_cut_like_the_rest)
 }
 END_TEST
 
-static const char *const repeated[] = { "<blockquote>x", "<ul><li>x", "<a href=x>", "<a href=\"",
-	"<!--", "<!-- >", "<div style=display:none>", "<script>", "<pre>\n", "<", "&", "&#", "</",
+static const char *const repeated[] = { "<title>", "<td><p>x</p>", "<a href=http://x>a</a>",
+	"<p style=white-space:pre>a\n", "<blockquote style=border:0>a", "<b hidden>", "<tr><td>",
+	"<blockquote>x", "<ul><li>x", "<a href=x>", "<a href=\"", "<!--", "<!-- >",
+	"<div style=display:none>", "<script>", "<pre>\n", "<", "&", "&#", "</",
 	"<a b='>' c=", "<meta charset", "<table><tr><td>", "\xc2\xa0<br>", "&amp;lt;",
 	"<a href=\"http://x\">y" };
 
