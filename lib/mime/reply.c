@@ -6,7 +6,7 @@
 
 enum {
 	HEADER_LINES = 8,     /* in which a quoted header must show its fields */
-	BROKEN_LINES = 3,     /* that one attribution may take */
+	BROKEN_LINES = 4,     /* that one attribution may take */
 	OPEN_LINES = 5,       /* the same, while a "<" in it is not closed */
 	SIGNATURE_LINES = 10, /* behind a "--" that lacks its blank */
 	LIST_RULER = 30,      /* what a mailing list program draws above its footer */
@@ -142,6 +142,14 @@ static bool is_open(struct slice joined)
 	return depth > 0;
 }
 
+/* Whether `line` may be the last of one, and its colon does not stand in the next. */
+static bool ends_attribution(const struct reply *r, struct slice line, size_t next)
+{
+	return reply_ends_attribution(line) &&
+	       (next >= r->text.len ||
+		       !slice_eq(reply_trim(next_line(r->text, &next)), SLICE_LIT(":")));
+}
+
 /* An attribution at `line`, perhaps broken into several lines; `*next` is moved behind it. */
 static enum reply_attribution find_attribution(struct reply *r, struct slice line, size_t *next)
 {
@@ -150,20 +158,24 @@ static enum reply_attribution find_attribution(struct reply *r, struct slice lin
 
 	if (reply_ends_with_colon(line))
 		return reply_attribution(line, false);
-	if (!reply_begins_attribution(line))
+	enum reply_attribution begins = reply_begins_attribution(line);
+	if (begins == REPLY_NO_ATTRIBUTION)
 		return REPLY_NO_ATTRIBUTION;
-	if (reply_ends_attribution(line))
+	if (ends_attribution(r, line, at))
 		return reply_attribution(line, false);
-	bool open = is_open(joined);
-	for (int i = 1; i < (open ? OPEN_LINES : BROKEN_LINES) && at < r->text.len; i++) {
+	/* In the middle of a paragraph it must look like one. */
+	bool open = is_open(joined),
+	     alone = begins == REPLY_SURELY || open || r->blanks > 0 || r->kept.len == 0;
+	for (int i = 1; alone && i < (open ? OPEN_LINES : BROKEN_LINES) && at < r->text.len; i++) {
 		struct slice more = reply_trim(next_line(r->text, &at));
-		bool last = reply_ends_attribution(more);
+		bool last = ends_attribution(r, more, at);
 		/* One program puts a blank line and the address on three lines of its own. */
 		if (more.len == 0 && i == 1 && slice_eq(next_text(r->text, at), SLICE_LIT("<"))) {
 			open = true;
 			continue;
 		}
-		if (more.len == 0 || (is_quote(more) && !(open && last)))
+		if (more.len == 0 || (is_quote(more) && !(open && last)) ||
+			reply_begins_attribution(more) == REPLY_SURELY)
 			break;
 		joined.len = (size_t)(more.base + more.len - joined.base);
 		if (joined.len > SHARED_LINE)

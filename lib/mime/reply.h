@@ -48,8 +48,8 @@ enum reply_attribution {
 
 /* One line that introduces a quotation, or several that were broken and are joined here again. */
 enum reply_attribution reply_attribution(struct slice joined, bool broken);
-/* Whether the line may be the first of such broken ones. */
-bool reply_begins_attribution(struct slice line);
+/* Whether the line may be the first of such broken ones: surely, when it begins as they do. */
+enum reply_attribution reply_begins_attribution(struct slice line);
 /* Whether it may be the last: it ends with a colon, or with "wrote". */
 bool reply_ends_attribution(struct slice line);
 bool reply_ends_with_colon(struct slice line);

@@ -238,13 +238,15 @@ static bool find_verb(struct slice s, struct slice *last_r)
 	       has_year(name);
 }
 
-bool reply_begins_attribution(struct slice line)
+enum reply_attribution reply_begins_attribution(struct slice line)
 {
 	if (line.len == 0 || line.len > LONGEST_ATTRIBUTION)
-		return false;
-	return begins_with_any(line, beginnings) || has_at(line) ||
-	       (has_digit(line) && (has_year(line) || has_time(line))) ||
-	       (line.len > 1 && (line.base[0] == '-' || line.base[line.len - 1] == '<'));
+		return REPLY_NO_ATTRIBUTION;
+	if (begins_with_any(line, beginnings))
+		return REPLY_SURELY;
+	bool perhaps = has_at(line) || (has_digit(line) && (has_year(line) || has_time(line))) ||
+		       (line.len > 1 && (line.base[0] == '-' || line.base[line.len - 1] == '<'));
+	return perhaps ? REPLY_PERHAPS : REPLY_NO_ATTRIBUTION;
 }
 
 bool reply_ends_attribution(struct slice line)
@@ -285,6 +287,9 @@ enum reply_attribution reply_attribution(struct slice joined, bool broken)
 	bool named = dated || ends_with_name(front);
 	if (known && verb && (address ? has_digit(s) : named && has_date(s)))
 		return REPLY_SURELY;
+	/* Words of another sentence might be among what was joined. */
+	if (broken && !known && memchr(s.base, '<', s.len) == NULL)
+		return REPLY_NO_ATTRIBUTION;
 	if (is_year(s, 0) && has_date(s) && (verb || ends_with_address(s)))
 		return REPLY_SURELY;
 	/* Gmail's in other languages: "пт, 7 нояб. 2025 г. в 10:20, Name <address>:" */
