@@ -254,6 +254,11 @@ bool reply_ends_attribution(struct slice line)
 	while (line.len > 0 && strchr("-*_/", line.base[line.len - 1]) != NULL)
 		line.len--;
 	line = reply_trim(line);
+	if (line.len == 0)
+		return false;
+	unsigned char last = (unsigned char)line.base[line.len - 1];
+	if (!isalpha(last) && last != ')' && last < 0x80)
+		return last == ':';
 	return reply_ends_with_colon(line) ||
 	       (line.len <= LONGEST_ATTRIBUTION && reply_ends_any(line, last_verbs) != NULL);
 }
