@@ -11,6 +11,7 @@ enum {
 	MAX_QUOTES = 20, /* the same, so that no line begins with a thousand ">" */
 	MAX_LINK = 2048, /* a longer address is no help to a reader */
 	BULLETS = -1,    /* in place of a list's next number */
+	SHORT_CELL = 60, /* of a table: the next one goes on in its line */
 };
 
 struct renderer {
@@ -21,11 +22,20 @@ struct renderer {
 	bool blank_line;             /* but a no-break space, which keeps the line from vanishing */
 	unsigned newlines, spaces;   /* due before the next visible character */
 	unsigned quotes, low_quotes; /* now; the fewest since the last visible character */
+	unsigned quote_depth;        /* elements, of which the first 32 */
+	uint32_t indents;            /* are no quotations where a bit is set, lowest first */
 	unsigned preformatted, list_count;
 	long lists[MAX_LISTS]; /* the next item's number, or BULLETS */
 	char marker[16];       /* of an item that has just begun */
 	struct slice link;     /* of the link that is open */
 	size_t link_start;
+	bool word_ended; /* by the address of a link or a picture: the next one needs a blank */
+	size_t cell_start;
+	bool in_row, cell_begins;
+	bool row_joined;              /* cells with paragraphs stand in one line */
+	bool tight_table;             /* they did in the row before */
+	char kept[HTML_NAME_MAX + 1]; /* the element whose style keeps blanks, or "" */
+	unsigned kept_depth;
 	bool hides;                     /* display:none is obeyed */
 	char hidden[HTML_NAME_MAX + 1]; /* the hidden element that we are in, or "" */
 	unsigned hidden_depth;          /* elements of that name inside one another */
@@ -85,6 +95,11 @@ static void put(struct renderer *r, const char *s, size_t len)
 {
 	if (r->hidden[0] != '\0')
 		return;
+	if (r->word_ended && !r->at_start && r->spaces == 0 &&
+		(isalnum((unsigned char)s[0]) || (unsigned char)s[0] > 0x7f))
+		r->spaces = 1;
+	r->word_ended = false;
+	r->cell_begins = false;
 	prepare(r);
 	mime_add_some(r->out, s, len);
 }
@@ -131,7 +146,6 @@ static bool is_invisible(uint32_t c)
 static void put_char(struct renderer *r, uint32_t c)
 {
 	char s[4];
-	size_t n = 0;
 
 	if (c == 0xa0) {
 		put_no_break_space(r);
@@ -140,21 +154,7 @@ static void put_char(struct renderer *r, uint32_t c)
 	/* The joiners matter within a word only. */
 	if (is_invisible(c) || ((c == 0x200c || c == 0x200d) && (r->at_start || r->spaces > 0)))
 		return;
-	if (c < 0x80) {
-		s[n++] = (char)c;
-	} else if (c < 0x800) {
-		s[n++] = (char)(0xc0 | c >> 6);
-	} else if (c < 0x10000) {
-		s[n++] = (char)(0xe0 | c >> 12);
-		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-	} else {
-		s[n++] = (char)(0xf0 | c >> 18);
-		s[n++] = (char)(0x80 | (c >> 12 & 0x3f));
-		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
-	}
-	if (c >= 0x80)
-		s[n++] = (char)(0x80 | (c & 0x3f));
-	put(r, s, n);
+	put(r, s, html_utf8(c, s));
 }
 
 static void put_blank(struct renderer *r, char c)
@@ -190,22 +190,6 @@ static const uint8_t byte_kinds[256] = {
 	[0xef] = PERHAPS,
 };
 
-/* A character of two or three bytes that put_char() might treat in a way of its own. */
-static size_t special_character(const char *s, size_t len, uint32_t *c_r)
-{
-	const unsigned char *u = (const unsigned char *)s;
-
-	if (len >= 2 && (u[0] == 0xc2 || u[0] == 0xcd) && (u[1] & 0xc0) == 0x80) {
-		*c_r = (uint32_t)(u[0] & 0x1f) << 6 | (u[1] & 0x3f);
-		return 2;
-	}
-	if (len >= 3 && u[0] >= 0xe2 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80) {
-		*c_r = (uint32_t)(u[0] & 0xf) << 12 | (uint32_t)(u[1] & 0x3f) << 6 | (u[2] & 0x3f);
-		return 3;
-	}
-	return 0;
-}
-
 /* Anything but ordinary bytes; returns how many it was. */
 static size_t put_special(struct renderer *r, struct slice s, bool in_attribute)
 {
@@ -220,7 +204,7 @@ static size_t put_special(struct renderer *r, struct slice s, bool in_attribute)
 		n = html_reference(s, in_attribute, &c);
 		break;
 	case PERHAPS:
-		n = special_character(s.base, s.len, &c);
+		n = html_special_character(s.base, s.len, &c);
 		break;
 	}
 	if (n == 0) {
@@ -264,38 +248,9 @@ static void put_text(struct renderer *r, struct slice s, bool in_attribute)
 
 /* Tags */
 
-static bool begins_with(struct slice s, const char *prefix)
-{
-	size_t len = strlen(prefix);
-
-	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
-}
-
-/* What of an address its text would show, if that shows it. */
-static struct slice bare_link(struct slice link)
-{
-	static const char *const schemes[] = { "https://", "http://", "mailto:" };
-
-	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (begins_with(link, schemes[i])) {
-			link.base += strlen(schemes[i]);
-			link.len -= strlen(schemes[i]);
-			break;
-		}
-	}
-	if (begins_with(link, "www.")) {
-		link.base += 4;
-		link.len -= 4;
-	}
-	if (link.len > 0 && link.base[link.len - 1] == '/')
-		link.len--;
-	return link;
-}
-
 static void end_link(struct renderer *r)
 {
-	struct slice link = slice_trim(r->link), bare = bare_link(link);
-	struct slice shown = { r->out->base, 0 };
+	struct slice link = slice_trim(r->link), bare = html_bare_link(link);
 	unsigned newlines = r->newlines;
 	bool at_start = r->at_start;
 
@@ -303,21 +258,30 @@ static void end_link(struct renderer *r)
 	if (bare.len == 0 || bare.len == link.len || link.len > MAX_LINK ||
 		r->out->len <= r->link_start)
 		return;
-	shown = (struct slice){ r->out->base + r->link_start, r->out->len - r->link_start };
-	if (begins_with(link, "mailto:")) {
+	if (html_is_mailto(link)) {
 		const char *query = memchr(bare.base, '?', bare.len);
-		link = bare = (struct slice){ bare.base,
+		link = (struct slice){ bare.base,
 			query != NULL ? (size_t)(query - bare.base) : bare.len };
 	}
-	if (memmem(shown.base, shown.len, bare.base, bare.len) != NULL)
-		return;
+	struct renderer before = *r;
+	size_t len = r->out->len;
 	/* On the line of its text, even when that has been left. */
 	r->newlines = 0;
 	r->at_start = false;
 	r->spaces = 1;
 	put(r, "<", 1);
+	size_t from = r->out->len;
 	put_text(r, link, true);
+	/* Only now do both stand there without references. */
+	struct slice shown = { r->out->base + r->link_start, len - r->link_start },
+		     address = { r->out->base + from, r->out->len - from };
+	if (!r->out->truncated && html_shows_link(shown, address)) {
+		r->out->len = len;
+		*r = before;
+		return;
+	}
 	put(r, ">", 1);
+	r->word_ended = true;
 	r->newlines = newlines;
 	r->at_start = at_start;
 	if (at_start)
@@ -333,11 +297,27 @@ static void begin_link(struct renderer *r, const struct html_tag *tag)
 	r->link_start = r->out->len;
 }
 
-static void begin_list(struct renderer *r, bool numbered)
+/* Of a list or an item; `otherwise` where it says none that is worth a look. */
+static long number_of(const struct html_tag *tag, long otherwise)
+{
+	struct slice s = slice_trim(tag->number);
+	long n = 0;
+
+	if (s.len == 0 || s.len > 6)
+		return otherwise;
+	for (; s.len > 0; slice_skip(&s, 1)) {
+		if (!isdigit((unsigned char)s.base[0]))
+			return otherwise;
+		n = n * 10 + (s.base[0] - '0');
+	}
+	return n;
+}
+
+static void begin_list(struct renderer *r, const struct html_tag *tag, bool numbered)
 {
 	break_line(r, r->list_count == 0 ? 2 : 1);
 	if (r->list_count < MAX_LISTS)
-		r->lists[r->list_count++] = numbered ? 1 : BULLETS;
+		r->lists[r->list_count++] = numbered ? number_of(tag, 1) : BULLETS;
 }
 
 static void end_list(struct renderer *r)
@@ -346,23 +326,45 @@ static void end_list(struct renderer *r)
 		r->list_count--;
 	break_line(r, r->list_count == 0 ? 2 : 1);
 	r->marker[0] = '\0';
+	r->in_row = false;
 }
 
-static void begin_item(struct renderer *r)
+static void begin_item(struct renderer *r, const struct html_tag *tag)
 {
 	long *number = r->list_count > 0 ? &r->lists[r->list_count - 1] : NULL;
 
 	break_line(r, 1);
+	if (number != NULL && *number != BULLETS)
+		*number = number_of(tag, *number);
 	if (number != NULL && *number != BULLETS)
 		snprintf(r->marker, sizeof(r->marker), "%ld. ", (*number)++ % 1000000);
 	else
 		snprintf(r->marker, sizeof(r->marker), "- ");
 }
 
-static void change_quotes(struct renderer *r, bool closing)
+/* Mail programs indent what is written with the same element: without a border, and not of the type
+ * "cite" that a quotation has. */
+static void change_quotes(struct renderer *r, const struct html_tag *tag)
 {
-	break_line(r, closing ? 2 : 1);
-	if (!closing)
+	enum { BITS = 32 };
+	bool indent = false;
+
+	if (!tag->closing) {
+		indent = r->quote_depth < BITS && html_style_has_no_border(tag->style) &&
+			 !slice_ieq(tag->type, SLICE_LIT("cite"));
+		if (r->quote_depth < BITS)
+			r->indents = (r->indents & ~(1u << r->quote_depth)) |
+				     (uint32_t)indent << r->quote_depth;
+		r->quote_depth++;
+	} else if (r->quote_depth > 0) {
+		r->quote_depth--;
+		indent = r->quote_depth < BITS && (r->indents >> r->quote_depth & 1) != 0;
+	}
+	r->in_row = false;
+	break_line(r, tag->closing && !indent ? 2 : 1);
+	if (indent)
+		return;
+	if (!tag->closing)
 		r->quotes++;
 	else if (r->quotes > 0)
 		r->quotes--;
@@ -384,23 +386,37 @@ static void change_preformatted(struct renderer *r, bool closing)
 
 static bool hides(const struct html_tag *tag)
 {
-	static const char *const containers[] = { "div", "span", "p", "table", "tr", "td" };
-	struct slice s = tag->style;
-	const char *at;
+	return !tag->closing && (tag->hidden || html_style_hides(tag->style)) &&
+	       !html_is_void(tag->name);
+}
 
-	if (s.len == 0 || tag->closing || (at = memmem(s.base, s.len, "display", 7)) == NULL)
-		return false;
-	s = slice_trim((struct slice){ at + 7, s.len - (size_t)(at + 7 - s.base) });
-	if (s.len == 0 || s.base[0] != ':')
-		return false;
-	s = slice_trim((struct slice){ s.base + 1, s.len - 1 });
-	if (!begins_with(s, "none"))
-		return false;
-	for (size_t i = 0; i < sizeof(containers) / sizeof(containers[0]); i++) {
-		if (strcmp(tag->name, containers[i]) == 0)
-			return true;
+static void end_kept(struct renderer *r)
+{
+	r->kept[0] = '\0';
+	if (r->preformatted > 0)
+		r->preformatted--;
+}
+
+/* A style that keeps blanks and line ends is as good as <pre>. */
+static void follow_kept(struct renderer *r, const struct html_tag *tag)
+{
+	/* A paragraph ends where the next one begins. */
+	if (!tag->closing && strcmp(tag->name, "p") == 0 && strcmp(r->kept, "p") == 0) {
+		end_kept(r);
 	}
-	return false;
+	if (r->kept[0] == '\0') {
+		if (tag->closing || !html_style_keeps_blanks(tag->style) || html_is_void(tag->name))
+			return;
+		memcpy(r->kept, tag->name, sizeof(r->kept));
+		r->kept_depth = 1;
+		r->preformatted++;
+	} else if (strcmp(tag->name, r->kept) == 0) {
+		if (!tag->closing) {
+			r->kept_depth++;
+		} else if (--r->kept_depth == 0) {
+			end_kept(r);
+		}
+	}
 }
 
 static void in_hidden(struct renderer *r, const struct html_tag *tag)
@@ -415,10 +431,40 @@ static void in_hidden(struct renderer *r, const struct html_tag *tag)
 		html_skip_to_close(&r->in, tag->name);
 }
 
-static void begin_cell(struct renderer *r)
+/* Whether the cell that ends here holds a few words in one line. */
+static bool was_short_cell(const struct renderer *r)
 {
+	struct slice cell = { r->out->base + r->cell_start, r->out->len - r->cell_start };
+
+	while (cell.len > 0 && strchr("\n> ", cell.base[0]) != NULL)
+		slice_skip(&cell, 1);
+	return cell.len > 0 && cell.len <= SHORT_CELL && memchr(cell.base, '\n', cell.len) == NULL;
+}
+
+/* Cells stand beside one another, those with a short paragraph in them too. */
+static void change_cell(struct renderer *r, bool closing)
+{
+	if (!closing && r->in_row && r->at_start && r->newlines > 0 && was_short_cell(r)) {
+		r->newlines = 0;
+		r->at_start = r->blank_line = false;
+		r->row_joined = true;
+	}
 	if (!r->at_start && r->spaces == 0)
 		r->spaces = 1;
+	r->in_row |= !closing;
+	r->cell_begins = !closing;
+	if (!closing)
+		r->cell_start = r->out->len;
+}
+
+static void change_row(struct renderer *r, bool table)
+{
+	if (r->row_joined && r->newlines > 1)
+		r->newlines = 1;
+	if (table || r->in_row)
+		r->tight_table = !table && r->row_joined;
+	r->in_row = r->row_joined = r->cell_begins = false;
+	break_line(r, 1);
 }
 
 static void handle_tag(struct renderer *r, const struct html_tag *tag)
@@ -432,33 +478,38 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 		r->hidden_depth = 1;
 		return;
 	}
-	switch (html_kind_of(tag->name)) {
+	follow_kept(r, tag);
+	enum html_kind kind = html_kind_of(tag->name);
+	switch (kind) {
 	case HTML_INLINE:
 		break;
 	case HTML_LINE:
-		break_line(r, 1);
-		break;
 	case HTML_PARAGRAPH:
-		break_line(r, 2);
+		/* The first paragraph of a cell begins where the cell does. */
+		if (tag->closing || !r->cell_begins || (r->at_start && !r->tight_table))
+			break_line(r, kind == HTML_PARAGRAPH ? 2 : 1);
 		break;
 	case HTML_QUOTE:
-		change_quotes(r, tag->closing);
+		change_quotes(r, tag);
 		break;
 	case HTML_LIST:
 	case HTML_NUMBERED:
 		if (tag->closing)
 			end_list(r);
 		else
-			begin_list(r, html_kind_of(tag->name) == HTML_NUMBERED);
+			begin_list(r, tag, kind == HTML_NUMBERED);
 		break;
 	case HTML_ITEM:
 		if (tag->closing)
 			break_line(r, 1);
 		else
-			begin_item(r);
+			begin_item(r, tag);
 		break;
 	case HTML_CELL:
-		begin_cell(r);
+		change_cell(r, tag->closing);
+		break;
+	case HTML_ROW:
+		change_row(r, strcmp(tag->name, "table") == 0);
 		break;
 	case HTML_BREAK:
 		hard_break(r);
@@ -476,6 +527,7 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 		break;
 	case HTML_IMAGE:
 		put_text(r, tag->alt, true);
+		r->word_ended = tag->alt.len > 0;
 		break;
 	case HTML_PREFORMATTED:
 		change_preformatted(r, tag->closing);
@@ -487,7 +539,7 @@ static void handle_tag(struct renderer *r, const struct html_tag *tag)
 	}
 }
 
-/* False when a hidden element was never closed, and hid all that followed. */
+/* False when a hidden element was never closed and hid all that followed, or nothing is left. */
 static bool render(struct slice html, bool obeys_hiding, struct buf *out)
 {
 	struct renderer r = {
@@ -517,7 +569,7 @@ static bool render(struct slice html, bool obeys_hiding, struct buf *out)
 	end_link(&r);
 	if (out->len > r.start)
 		buf_putc(out, '\n');
-	return r.hidden[0] == '\0';
+	return r.hidden[0] == '\0' && out->len > r.start;
 }
 
 void mime_html_to_text(struct slice html, struct buf *out)
@@ -528,25 +580,4 @@ void mime_html_to_text(struct slice html, struct buf *out)
 		return;
 	out->len = start;
 	render(html, false, out);
-}
-
-void mime_text_to_html(struct slice text, struct buf *out)
-{
-	buf_puts(out, "<pre style=\"white-space: pre-wrap\">");
-	for (size_t i = 0; i < text.len && !out->truncated; i++) {
-		switch (text.base[i]) {
-		case '&':
-			buf_puts(out, "&amp;");
-			break;
-		case '<':
-			buf_puts(out, "&lt;");
-			break;
-		case '>':
-			buf_puts(out, "&gt;");
-			break;
-		default:
-			buf_putc(out, text.base[i]);
-		}
-	}
-	buf_puts(out, "</pre>\n");
 }

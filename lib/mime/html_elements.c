@@ -15,9 +15,11 @@ static const struct element {
 	{ "blockquote", HTML_QUOTE },
 	{ "body", HTML_LINE },
 	{ "br", HTML_BREAK },
+	{ "button", HTML_CELL },
 	{ "caption", HTML_LINE },
 	{ "center", HTML_LINE },
 	{ "dd", HTML_LINE },
+	{ "details", HTML_LINE },
 	{ "div", HTML_LINE },
 	{ "dl", HTML_PARAGRAPH },
 	{ "dt", HTML_LINE },
@@ -51,13 +53,16 @@ static const struct element {
 	{ "script", HTML_NO_TEXT },
 	{ "section", HTML_LINE },
 	{ "style", HTML_NO_TEXT },
-	{ "table", HTML_LINE },
+	{ "summary", HTML_LINE },
+	{ "table", HTML_ROW },
 	{ "td", HTML_CELL },
+	{ "template", HTML_NO_TEXT },
 	{ "textarea", HTML_PREFORMATTED },
 	{ "th", HTML_CELL },
 	{ "title", HTML_NO_TEXT },
-	{ "tr", HTML_LINE },
+	{ "tr", HTML_ROW },
 	{ "ul", HTML_LIST },
+	{ "xml", HTML_NO_TEXT },
 	{ "xmp", HTML_NO_TEXT },
 };
 
@@ -72,4 +77,16 @@ enum html_kind html_kind_of(const char *name)
 		sizeof(elements) / sizeof(elements[0]), sizeof(elements[0]), compare);
 
 	return found != NULL ? found->kind : HTML_INLINE;
+}
+
+bool html_is_void(const char *name)
+{
+	static const char *const names[] = { "area", "base", "br", "col", "embed", "hr", "img",
+		"input", "link", "meta", "param", "source", "track", "wbr" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return name[0] == '\0';
 }

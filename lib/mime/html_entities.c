@@ -388,3 +388,39 @@ size_t html_reference(struct slice s, bool in_attribute, uint32_t *c_r)
 	*c_r = found->c;
 	return closed ? end + 1 : end;
 }
+
+size_t html_utf8(uint32_t c, char s[4])
+{
+	size_t n = 0;
+
+	if (c < 0x80) {
+		s[n++] = (char)c;
+	} else if (c < 0x800) {
+		s[n++] = (char)(0xc0 | c >> 6);
+	} else if (c < 0x10000) {
+		s[n++] = (char)(0xe0 | c >> 12);
+		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+	} else {
+		s[n++] = (char)(0xf0 | c >> 18);
+		s[n++] = (char)(0x80 | (c >> 12 & 0x3f));
+		s[n++] = (char)(0x80 | (c >> 6 & 0x3f));
+	}
+	if (c >= 0x80)
+		s[n++] = (char)(0x80 | (c & 0x3f));
+	return n;
+}
+
+size_t html_special_character(const char *s, size_t len, uint32_t *c_r)
+{
+	const unsigned char *u = (const unsigned char *)s;
+
+	if (len >= 2 && (u[0] == 0xc2 || u[0] == 0xcd) && (u[1] & 0xc0) == 0x80) {
+		*c_r = (uint32_t)(u[0] & 0x1f) << 6 | (u[1] & 0x3f);
+		return 2;
+	}
+	if (len >= 3 && u[0] >= 0xe2 && (u[1] & 0xc0) == 0x80 && (u[2] & 0xc0) == 0x80) {
+		*c_r = (uint32_t)(u[0] & 0xf) << 12 | (uint32_t)(u[1] & 0x3f) << 6 | (u[2] & 0x3f);
+		return 3;
+	}
+	return 0;
+}

@@ -64,6 +64,12 @@ static void keep_attribute(struct html_tag *tag, struct slice name, struct slice
 		kept = &tag->alt;
 	else if (slice_ieq(name, SLICE_LIT("style")))
 		kept = &tag->style;
+	else if (slice_ieq(name, SLICE_LIT("type")))
+		kept = &tag->type;
+	else if (slice_ieq(name, SLICE_LIT("start")) || slice_ieq(name, SLICE_LIT("value")))
+		kept = &tag->number;
+	else if (slice_ieq(name, SLICE_LIT("hidden")))
+		tag->hidden = true;
 	if (kept != NULL && kept->base == NULL)
 		*kept = value;
 }
@@ -146,7 +152,10 @@ bool html_read_tag(struct html_reader *r, struct html_tag *tag_r)
 void html_skip_to_close(struct html_reader *r, const char *name)
 {
 	size_t len = strlen(name);
+	bool title = strcmp(name, "title") == 0;
 
+	if (title && r->no_title_end)
+		return;
 	for (const char *p = r->p; p < r->end; p++) {
 		p = memchr(p, '<', (size_t)(r->end - p));
 		if (p == NULL)
@@ -158,5 +167,8 @@ void html_skip_to_close(struct html_reader *r, const char *name)
 			return;
 		}
 	}
-	r->p = r->end;
+	if (title)
+		r->no_title_end = true;
+	else
+		r->p = r->end;
 }

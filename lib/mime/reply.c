@@ -6,9 +6,12 @@
 
 enum {
 	HEADER_LINES = 8,     /* in which a quoted header must show its fields */
-	BROKEN_LINES = 3,     /* that one attribution may take */
+	BROKEN_LINES = 4,     /* that one attribution may take */
+	OPEN_LINES = 5,       /* the same, while a "<" in it is not closed */
 	SIGNATURE_LINES = 10, /* behind a "--" that lacks its blank */
 	LIST_RULER = 30,      /* what a mailing list program draws above its footer */
+	LIST_NAME = 100,      /* "name mailing list", below a shorter one */
+	SHARED_LINE = 1000,   /* that ends with an attribution */
 };
 
 struct reply {
@@ -16,7 +19,10 @@ struct reply {
 	struct buf out;          /* else it is here */
 	size_t blanks;           /* lines, since the last one that was kept */
 	bool removed;            /* something, since then */
-	bool any;                /* a line that is not blank has been met, kept or not */
+	bool in_signature;       /* until a quotation comes, if one does */
+	bool after_ruler;        /* the last line */
+	bool after_comment;      /* the last line is one of SQL: "-- so" */
+	bool at_header;          /* a quoted one */
 	bool cut;                /* by what introduces a quotation */
 };
 
@@ -30,9 +36,14 @@ static struct slice next_line(struct slice text, size_t *at)
 	return (struct slice){ start, len };
 }
 
+/* ">>> look here <<<" is none. */
 static bool is_quote(struct slice trimmed)
 {
-	return trimmed.len > 0 && trimmed.base[0] == '>';
+	static const char wide[] = "\uff1e"; /* in Japanese */
+
+	if (trimmed.len > 0 && trimmed.base[0] == '>')
+		return trimmed.base[trimmed.len - 1] != '<';
+	return trimmed.len > sizeof(wide) - 1 && memcmp(trimmed.base, wide, sizeof(wide) - 1) == 0;
 }
 
 /* The next line that is not blank, trimmed; empty at the end. */
@@ -45,18 +56,33 @@ static struct slice next_text(struct slice text, size_t at)
 	return line;
 }
 
-/* "From: …", and two more fields in the lines below. */
-static bool is_header_block(struct slice line, struct slice text, size_t next)
+/* "From: …" and two more fields, of which one must be a telling one, or hold an address. Where another
+ * field stands first, a blank line or a ruler must be above, and no blank line among them. */
+static bool is_header_block(const struct reply *r, struct slice line, size_t next)
 {
-	unsigned fields = 0, lines = 0;
+	struct slice text = r->text;
+	enum reply_label label = reply_label(line);
+	bool from_first = label == REPLY_FROM, from = from_first, telling = false;
+	unsigned fields = 0;
 
-	if (!reply_is_from_label(line))
+	if (label == REPLY_NO_LABEL || label == REPLY_FORM ||
+		(!from_first && r->blanks == 0 && !r->after_ruler))
 		return false;
-	while (next < text.len && lines++ < HEADER_LINES && fields < 2) {
-		if (reply_is_label(reply_trim(next_line(text, &next))))
-			fields++;
+	for (unsigned lines = 0;; lines++) {
+		fields += label != REPLY_NO_LABEL;
+		from |= label == REPLY_FROM;
+		telling |= label == REPLY_TELLING ||
+			   (label != REPLY_NO_LABEL && memchr(line.base, '@', line.len) != NULL);
+		if (label == REPLY_FORM)
+			return false;
+		if (next >= text.len || lines == HEADER_LINES)
+			break;
+		line = reply_trim(next_line(text, &next));
+		if (line.len == 0 && (!from_first || fields > 2))
+			break;
+		label = reply_label(line);
 	}
-	return fields == 2;
+	return from && telling && fields > 2;
 }
 
 /* What a mailing list adds below every message. */
@@ -64,7 +90,14 @@ static bool is_list_footer(struct slice line, struct slice text, size_t next)
 {
 	static const char words[] = "mailing list";
 
-	if (line.len < LIST_RULER || line.base[0] != '_' || !reply_is_ruler(line))
+	if (line.len < 2 || line.base[0] != '_' || line.base[1] != '_')
+		return false;
+	if (line.len < LIST_RULER) {
+		struct slice name = next < text.len ? reply_trim(next_line(text, &next)) : line;
+		return line.base[line.len - 1] == '_' && name.len < LIST_NAME &&
+		       reply_ends(name, words);
+	}
+	if (!reply_is_ruler(line))
 		return false;
 	struct slice below = next_text(text, next);
 	size_t len = below.len < 200 ? below.len : 200;
@@ -72,23 +105,49 @@ static bool is_list_footer(struct slice line, struct slice text, size_t next)
 }
 
 /* RFC 3676, 4.3: "-- ". Without the blank, which programs and people lose, few lines may follow. */
-static bool is_signature(struct slice raw, struct slice line, struct slice text, size_t next)
+static bool is_signature(const struct reply *r, struct slice raw, struct slice line, size_t next)
 {
+	struct slice text = r->text;
 	unsigned lines = 0;
 
 	if (slice_eq(raw, SLICE_LIT("-- ")) || slice_eq(raw, SLICE_LIT("- -- ")))
 		return true;
-	if (!slice_eq(line, SLICE_LIT("--")))
+	if (!slice_eq(line, SLICE_LIT("--")) || r->after_comment)
 		return false;
 	while (next < text.len && lines <= SIGNATURE_LINES) {
 		line = reply_trim(next_line(text, &next));
 		if (is_quote(line))
 			break;
+		/* a comment of SQL, an item of a list */
+		if (reply_begins(line, "- ") || reply_begins(line, "-- "))
+			return false;
 		lines += line.len > 0;
 		if (line.len == 0 && is_quote(next_text(text, next)))
 			break;
 	}
 	return lines <= SIGNATURE_LINES;
+}
+
+/* Whether a "<" in it waits for its ">", which may come as a line that looks like a quotation. */
+static bool is_open(struct slice joined)
+{
+	size_t depth = 0;
+
+	for (size_t i = 0; i < joined.len; i++) {
+		if (joined.base[i] == '<')
+			depth++;
+		else if (joined.base[i] == '>' && depth > 0)
+			depth--;
+	}
+	return depth > 0;
+}
+
+/* Whether `line` may be the last of one, and its colon does not stand in the next. */
+static bool ends_attribution(const struct reply *r, struct slice line, size_t next)
+{
+	return reply_ends_attribution(line) &&
+	       (next >= r->text.len ||
+		       !slice_eq(reply_trim(next_line(r->text, &next)), SLICE_LIT(":")));
 }
 
 /* An attribution at `line`, perhaps broken into several lines; `*next` is moved behind it. */
@@ -99,21 +158,64 @@ static enum reply_attribution find_attribution(struct reply *r, struct slice lin
 
 	if (reply_ends_with_colon(line))
 		return reply_attribution(line, false);
-	if (!reply_begins_attribution(line))
+	enum reply_attribution begins = reply_begins_attribution(line);
+	if (begins == REPLY_NO_ATTRIBUTION)
 		return REPLY_NO_ATTRIBUTION;
-	for (int i = 1; i < BROKEN_LINES && at < r->text.len; i++) {
+	if (ends_attribution(r, line, at))
+		return reply_attribution(line, false);
+	/* In the middle of a paragraph it must look like one. */
+	bool open = is_open(joined),
+	     alone = begins == REPLY_SURELY || open || r->blanks > 0 || r->kept.len == 0;
+	for (int i = 1; alone && i < (open ? OPEN_LINES : BROKEN_LINES) && at < r->text.len; i++) {
 		struct slice more = reply_trim(next_line(r->text, &at));
-		if (more.len == 0 || is_quote(more))
+		bool last = ends_attribution(r, more, at);
+		/* One program puts a blank line and the address on three lines of its own. */
+		if (more.len == 0 && i == 1 && slice_eq(next_text(r->text, at), SLICE_LIT("<"))) {
+			open = true;
+			continue;
+		}
+		if (more.len == 0 || (is_quote(more) && !(open && last)) ||
+			reply_begins_attribution(more) == REPLY_SURELY)
 			break;
 		joined.len = (size_t)(more.base + more.len - joined.base);
-		if (!reply_ends_with_colon(more))
+		if (joined.len > SHARED_LINE)
+			break;
+		open = is_open(joined);
+		if (!last)
 			continue;
 		enum reply_attribution found = reply_attribution(joined, true);
 		if (found != REPLY_NO_ATTRIBUTION)
 			*next = at;
 		return found;
 	}
-	return REPLY_NO_ATTRIBUTION;
+	return reply_attribution(line, false);
+}
+
+/* What stands in a line in front of "On … wrote:", with which a quotation begins below; empty when the
+ * line is none of these. */
+static struct slice before_attribution(struct reply *r, struct slice line, size_t next)
+{
+	static const char on[] = " On ";
+	const char *at = NULL;
+
+	if (line.len > SHARED_LINE || !reply_ends_with_colon(line) ||
+		!is_quote(next_text(r->text, next)))
+		return (struct slice){ "", 0 };
+	for (struct slice rest = line;;) {
+		const char *found = memmem(rest.base, rest.len, on, sizeof(on) - 1);
+		if (found == NULL)
+			break;
+		at = found;
+		slice_skip(&rest, (size_t)(found + 1 - rest.base));
+	}
+	if (at == NULL ||
+		reply_attribution((struct slice){ at + 1, (size_t)(line.base + line.len - at - 1) },
+			false) != REPLY_SURELY)
+		return (struct slice){ "", 0 };
+	line.len = (size_t)(at - line.base);
+	while (line.len > 0 && line.base[line.len - 1] == '-')
+		line.len--;
+	return line;
 }
 
 /* As long as nothing between kept lines is left out, they need not be copied. */
@@ -138,38 +240,51 @@ static void keep(struct reply *r, struct slice line)
 
 enum step {
 	GO_ON,
-	END,   /* of what was newly written */
-	WHOLE, /* all of it is quoted, and that is what the message is about: a bare forward */
+	END, /* of what was newly written */
 };
 
 /* At what introduces a quotation that goes to the end of the text. */
 static enum step cut(struct reply *r)
 {
-	if (!r->any)
-		return WHOLE;
 	r->cut = true;
 	return END;
+}
+
+/* Nothing of it is kept. */
+static enum step leave_out(struct reply *r, bool in_signature)
+{
+	r->removed = true;
+	r->in_signature = in_signature;
+	return GO_ON;
 }
 
 /* A line that is not blank, as it stands and trimmed; `*next` is where it ends. */
 static enum step read_line(struct reply *r, struct slice raw, struct slice line, size_t *next)
 {
-	if (is_quote(line)) {
-		r->removed = true;
-		return GO_ON;
-	}
-	if (is_signature(raw, line, r->text, *next) || is_list_footer(line, r->text, *next) ||
-		slice_eq(line, SLICE_LIT("-----BEGIN PGP SIGNATURE-----")))
+	if (is_quote(line))
+		return leave_out(r, false);
+	if (slice_eq(line, SLICE_LIT("-----BEGIN PGP SIGNATURE-----")))
 		return END;
-	if (reply_is_divider(line) || is_header_block(line, r->text, *next))
+	if (is_signature(r, raw, line, *next) || is_list_footer(line, r->text, *next))
+		return leave_out(r, true);
+	r->at_header = is_header_block(r, line, *next);
+	if (r->at_header || reply_is_divider(line))
 		return cut(r);
-	enum reply_attribution found = find_attribution(r, line, next);
-	if (found != REPLY_NO_ATTRIBUTION && is_quote(next_text(r->text, *next))) {
-		r->removed = true;
-		return GO_ON;
+	struct slice front = before_attribution(r, line, *next);
+	if (front.len > 0) {
+		if (!r->in_signature)
+			keep(r, front);
+		return leave_out(r, false);
 	}
+	enum reply_attribution found = find_attribution(r, line, next);
+	if (found != REPLY_NO_ATTRIBUTION && is_quote(next_text(r->text, *next)))
+		return leave_out(r, false);
 	if (found == REPLY_SURELY)
 		return cut(r);
+	if (r->in_signature)
+		return leave_out(r, true);
+	if (is_quote(next_text(r->text, *next)) && reply_is_device_signature(line))
+		return leave_out(r, false);
 	keep(r, raw);
 	return GO_ON;
 }
@@ -187,18 +302,23 @@ static size_t skip_armor(struct slice text)
 	return at;
 }
 
-/* Without the lines at the end that are the mail program's, or that stand above a quoted "From:": a
- * ruler, fields that come before it. */
+/* Without the lines at the end that are the mail program's: what it adds itself, and what it draws
+ * above a quotation. */
 static struct slice trim_end(const struct reply *r, struct slice text)
 {
+	bool labels = r->at_header && r->blanks == 0; /* fields that stand in front of "From:" */
+
 	while (text.len > 0) {
 		const char *lf = memrchr(text.base, '\n', text.len);
 		size_t before = lf != NULL ? (size_t)(lf - text.base) : 0,
 		       start = before + (lf != NULL);
 		struct slice last = reply_trim(
 			(struct slice){ text.base + start, text.len - start });
-		if (last.len > 0 && !reply_is_device_signature(last) &&
-			!(r->cut && (reply_is_ruler(last) || reply_is_label(last))))
+		bool drawn = (r->cut || r->removed) && reply_is_ruler(last);
+		labels = labels &&
+			 (reply_label(last) == REPLY_OTHER || reply_label(last) == REPLY_TELLING);
+		if (last.len > 0 && !drawn && !labels && !reply_is_device_signature(last) &&
+			!(r->cut && reply_is_dashed(last)))
 			break;
 		text.len = before;
 	}
@@ -213,16 +333,19 @@ const char *mime_reply_text(struct mime_work *w, const char *text)
 	buf_init(&r.out, r.text.len + 1);
 	for (size_t at = skip_armor(r.text); at < r.text.len && step == GO_ON;) {
 		struct slice raw = next_line(r.text, &at), line = reply_trim(raw);
-		if (line.len == 0) {
+		if (line.len == 0)
 			r.blanks++;
-			continue;
+		else
+			step = read_line(&r, raw, line, &at);
+		if (line.len > 0) {
+			r.after_ruler = reply_is_ruler(line) || reply_is_dashed(line);
+			r.after_comment = line.len > 2 && memcmp(line.base, "-- ", 3) == 0;
 		}
-		step = read_line(&r, raw, line, &at);
-		r.any = true;
 	}
-	struct slice reply = slice_trim(r.text);
-	if (step != WHOLE)
-		reply = trim_end(&r, r.out.len > 0 ? mime_text_of(&r.out) : r.kept);
+	struct slice reply = trim_end(&r, r.out.len > 0 ? mime_text_of(&r.out) : r.kept);
+	/* A forward without a word of one's own is what the message is about. */
+	if (reply.len == 0 && r.cut)
+		reply = slice_trim(r.text);
 	const char *kept = arena_strndup(w->arena, reply.base, reply.len);
 	buf_deinit(&r.out);
 	return kept;

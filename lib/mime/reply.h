@@ -11,11 +11,30 @@
 /* Without blanks around it, those of other scripts too. */
 struct slice reply_trim(struct slice line);
 
+/* The length of such a blank at the front of `s`, or 0. */
+size_t reply_blank(struct slice s);
+/* The prefix without regard to the case of ASCII letters. */
+bool reply_begins(struct slice s, const char *prefix);
+bool reply_ends(struct slice s, const char *suffix);
+/* The one of a list, closed by NULL, that `s` begins or ends with; NULL when there is none. */
+const char *reply_begins_any(struct slice s, const char *const *prefixes);
+const char *reply_ends_any(struct slice s, const char *const *suffixes);
+
 /* "-----Original Message-----", "Begin forwarded message:", "reply above this line". */
 bool reply_is_divider(struct slice line);
-/* Of a header that is quoted without marks: its "From:", or another of its lines. */
-bool reply_is_from_label(struct slice line);
-bool reply_is_label(struct slice line);
+/* Five dashes or more on both sides of whatever it is, or what Lotus Notes has above a header. */
+bool reply_is_dashed(struct slice line);
+
+/* Of a header that is quoted without marks. */
+enum reply_label {
+	REPLY_NO_LABEL,
+	REPLY_FROM,
+	REPLY_TELLING, /* "Subject:", "Sent:" */
+	REPLY_OTHER,   /* "To:", "Date:", which lists of other things have, too */
+	REPLY_FORM,    /* "Phone:", which no header has */
+};
+enum reply_label reply_label(struct slice line);
+
 /* A line of nothing but "_", "-", "=" or "*". */
 bool reply_is_ruler(struct slice line);
 /* "Sent from my iPhone". */
@@ -29,9 +48,10 @@ enum reply_attribution {
 
 /* One line that introduces a quotation, or several that were broken and are joined here again. */
 enum reply_attribution reply_attribution(struct slice joined, bool broken);
-/* Whether the line may be the first of such broken ones. */
-bool reply_begins_attribution(struct slice line);
-/* Whether it may be the last. */
+/* Whether the line may be the first of such broken ones: surely, when it begins as they do. */
+enum reply_attribution reply_begins_attribution(struct slice line);
+/* Whether it may be the last: it ends with a colon, or with "wrote". */
+bool reply_ends_attribution(struct slice line);
 bool reply_ends_with_colon(struct slice line);
 
 #endif

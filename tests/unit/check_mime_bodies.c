@@ -210,6 +210,56 @@ static const struct {
 	{ "text/html", "a<!-- > b -->c<!x>d<?y?>e<!-->f", "acdef\n" },
 	{ "text/html", "<div style=\"DISPLAY:x; display : none\">a<div>b</div>c</div>d", "d\n" },
 	{ "text/html", "<div style=\"display:none\">a<p>b", "a\n\nb\n" },
+	{ "text/html", "a<span style=\"color:red;VISIBILITY: hidden\">b</span>c", "ac\n" },
+	{ "text/html", "<div style=\"max-height:0px;overflow:hidden\">a</div>b", "b\n" },
+	{ "text/html", "<div style=\"line-height:0;overflow:hidden\">a</div>b", "a\nb\n" },
+	{ "text/html", "<div style=\"opacity:0.5\">a</div><b style=\"opacity:0\">b</b>c",
+		"a\nc\n" },
+	{ "text/html", "<h1 style=display:none>a</h1><div hidden>b</div>c", "c\n" },
+	{ "text/html", "<img hidden><br style='display:none'>a", "a\n" },
+	{ "text/html", "<xml><o:x>96</o:x></xml><template>a</template>b", "b\n" },
+	{ "text/html", "<title>a<p>b", "a\n\nb\n" },
+	{ "text/html", "<!--[if mso]>a<![endif]-->b<!--[if !mso]><!-->c<!--<![endif]-->", "bc\n" },
+	{ "text/html", "<![if !mso]>a<![endif]><o:p>b</o:p>", "ab\n" },
+	{ "text/html", "<div style=display:none>a</div><img src=b>", "a\n" },
+	/* blanks that are kept */
+	{ "text/html", "<div style=\"white-space: pre-wrap\">a\n  b\n<div>c\n</div> d</div>e\n f",
+		"a\n  b\nc\n d\ne f\n" },
+	{ "text/html", "<p style=white-space:pre>a  b<p>c  d", "a  b\n\nc d\n" },
+	{ "text/html", "<div style=white-space:pre>a</pre></div>b  c", "a\n\nb c\n" },
+	{ "text/html", "<div style=white-space:nowrap>a  b</div>", "a b\n" },
+	/* written with an indent, and quoted */
+	{ "text/html",
+		"a<blockquote style=\"margin:0 0 0 40px;border:none\">b<blockquote>c</blockquote>"
+		"d</blockquote>e",
+		"a\nb\n> c\n\nd\ne\n" },
+	{ "text/html",
+		"<blockquote style=\"border:none;border-left:solid\">a</blockquote>"
+		"<blockquote type=cite style=border:0>b</blockquote>",
+		"> a\n\n> b\n" },
+	/* tables of paragraphs */
+	{ "text/html",
+		"<table><tr><td><p>a</p></td><td><div>b</div></td></tr><tr><td><p>c</p></td>"
+		"<td><p>d</p><p>e</p></td></tr></table><p>f",
+		"a b\nc d\n\ne\n\nf\n" },
+	{ "text/html",
+		"<tr><td><p>a</p><p>b</p></td><td><p>c</p></td></tr><tr><td><ul><li>d</ul></td>"
+		"<td>e",
+		"a\n\nb\n\nc\n\n- d\n\ne\n" },
+	{ "text/html",
+		"<table><tr><td><p>a</p></td></tr><tr><td><h2>b</h2></td></tr></table>"
+		"<table><tr><td>c</td></tr><tr><td>d",
+		"a\n\nb\n\nc\nd\n" },
+	{ "text/html", "<ol start=3><li>a<li value=7>b<li>c</ol>", "3. a\n7. b\n8. c\n" },
+	{ "text/html", "<ol start=x><li value=-1>a</ol>", "1. a\n" },
+	{ "text/html", "<button>a</button><button>b</button><details><summary>c</summary>d",
+		"a b\nc\nd\n" },
+	/* links that the text shows */
+	{ "text/html", "<a href=\"https://x.example/?a&amp;b\">https://x.example/?a&amp;b</a>",
+		"https://x.example/?a&b\n" },
+	{ "text/html", "<a href=\"http://X.example/\">x.EXAMPLE</a>", "x.EXAMPLE\n" },
+	{ "text/html", "<a href=http://x>a</a><a href=http://y>b</a><img alt=c><img alt=d>e",
+		"a <http://x> b <http://y> c d e\n" },
 	{ "text/html", "a &zwnj;&nbsp;&#847;&#8203;<br>b\xe2\x80\x8b", "a\nb\n" },
 	/* references */
 	{ "text/html", "&lt;&eacute;&euro;&#8364;&#x20AC;&#128;&#x1F600;&hellip;",
@@ -219,7 +269,7 @@ static const struct {
 	/* damage */
 	{ "text/html", "1 < 2 <3 <", "1 < 2 <3 <\n" },
 	{ "text/html", "a<b", "a\n" },
-	{ "text/html", "<a href=\"http://x>a</a>b", "a <http://x>b\n" },
+	{ "text/html", "<a href=\"http://x>a</a>b", "a <http://x> b\n" },
 	{ "text/html", "a<!-- b>c", "ac\n" },
 	{ "text/html", "a</p></ul></blockquote></pre></a>b", "a\n\nb\n" },
 	{ "text/html", "<p\"=x y='>'>a", "a\n" },
@@ -344,8 +394,10 @@ START_TEST(what_is_derived_is_cut_like_the_rest)
 }
 END_TEST
 
-static const char *const repeated[] = { "<blockquote>x", "<ul><li>x", "<a href=x>", "<a href=\"",
-	"<!--", "<!-- >", "<div style=display:none>", "<script>", "<pre>\n", "<", "&", "&#", "</",
+static const char *const repeated[] = { "<title>", "<td><p>x</p>", "<a href=http://x>a</a>",
+	"<p style=white-space:pre>a\n", "<blockquote style=border:0>a", "<b hidden>", "<tr><td>",
+	"<blockquote>x", "<ul><li>x", "<a href=x>", "<a href=\"", "<!--", "<!-- >",
+	"<div style=display:none>", "<script>", "<pre>\n", "<", "&", "&#", "</",
 	"<a b='>' c=", "<meta charset", "<table><tr><td>", "\xc2\xa0<br>", "&amp;lt;",
 	"<a href=\"http://x\">y" };
 
