@@ -3,16 +3,9 @@
 #include "lib/mime/html.h"
 #include "lib/mime/internal.h"
 
-static bool begins_with(struct slice s, const char *prefix)
-{
-	size_t len = strlen(prefix);
-
-	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
-}
-
 bool html_is_mailto(struct slice link)
 {
-	return begins_with(link, "mailto:");
+	return slice_ibegins(link, SLICE_LIT("mailto:"));
 }
 
 struct slice html_bare_link(struct slice link)
@@ -20,16 +13,13 @@ struct slice html_bare_link(struct slice link)
 	static const char *const schemes[] = { "https://", "http://", "mailto:" };
 
 	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
-		if (begins_with(link, schemes[i])) {
-			link.base += strlen(schemes[i]);
-			link.len -= strlen(schemes[i]);
+		if (slice_ibegins(link, slice_str(schemes[i]))) {
+			slice_skip(&link, strlen(schemes[i]));
 			break;
 		}
 	}
-	if (begins_with(link, "www.")) {
-		link.base += 4;
-		link.len -= 4;
-	}
+	if (slice_ibegins(link, SLICE_LIT("www.")))
+		slice_skip(&link, 4);
 	if (link.len > 0 && link.base[link.len - 1] == '/')
 		link.len--;
 	return link;

@@ -23,13 +23,6 @@ static bool next_declaration(struct slice *style, struct slice *property_r, stru
 	return false;
 }
 
-static bool begins_with(struct slice s, const char *prefix)
-{
-	size_t len = strlen(prefix);
-
-	return s.len >= len && strncasecmp(s.base, prefix, len) == 0;
-}
-
 /* "0", "0px", "0.0", but not "0.5em". */
 static bool is_zero(struct slice value)
 {
@@ -48,16 +41,17 @@ bool html_style_hides(struct slice style)
 	struct slice property, value;
 
 	while (next_declaration(&style, &property, &value)) {
-		if ((slice_ieq(property, SLICE_LIT("display")) && begins_with(value, "none")) ||
+		if ((slice_ieq(property, SLICE_LIT("display")) &&
+			    slice_ibegins(value, SLICE_LIT("none"))) ||
 			(slice_ieq(property, SLICE_LIT("visibility")) &&
-				begins_with(value, "hidden")) ||
+				slice_ibegins(value, SLICE_LIT("hidden"))) ||
 			(slice_ieq(property, SLICE_LIT("opacity")) && is_zero(value)))
 			return true;
 		if (slice_ieq(property, SLICE_LIT("max-height")) ||
 			slice_ieq(property, SLICE_LIT("height")))
 			flat |= is_zero(value);
 		else if (slice_ieq(property, SLICE_LIT("overflow")))
-			clipped |= begins_with(value, "hidden");
+			clipped |= slice_ibegins(value, SLICE_LIT("hidden"));
 	}
 	return flat && clipped;
 }
@@ -68,7 +62,8 @@ bool html_style_keeps_blanks(struct slice style)
 
 	while (next_declaration(&style, &property, &value)) {
 		if (slice_ieq(property, SLICE_LIT("white-space")))
-			return begins_with(value, "pre") || begins_with(value, "break-spaces");
+			return slice_ibegins(value, SLICE_LIT("pre")) ||
+			       slice_ibegins(value, SLICE_LIT("break-spaces"));
 	}
 	return false;
 }
@@ -80,8 +75,8 @@ bool html_style_has_no_border(struct slice style)
 
 	while (next_declaration(&style, &property, &value)) {
 		if (slice_ieq(property, SLICE_LIT("border")))
-			none = begins_with(value, "none") || is_zero(value);
-		else if (begins_with(property, "border-left"))
+			none = slice_ibegins(value, SLICE_LIT("none")) || is_zero(value);
+		else if (slice_ibegins(property, SLICE_LIT("border-left")))
 			return false;
 	}
 	return none;

@@ -223,7 +223,8 @@ static const struct {
 	{ "text/html", "<![if !mso]>a<![endif]><o:p>b</o:p>", "ab\n" },
 	{ "text/html", "<div style=display:none>a</div><img src=b>", "a\n" },
 	/* blanks that are kept */
-	{ "text/html", "<div style=\"white-space: pre-wrap\">a\r\n  b\r\n<div>c\r\n</div> d</div>e\r\n f",
+	{ "text/html",
+		"<div style=\"white-space: pre-wrap\">a\r\n  b\r\n<div>c\r\n</div> d</div>e\r\n f",
 		"a\n  b\nc\n d\ne f\n" },
 	{ "text/html", "<p style=white-space:pre>a  b<p>c  d", "a  b\n\nc d\n" },
 	{ "text/html", "<div style=white-space:pre>a</pre></div>b  c", "a\n\nb c\n" },
