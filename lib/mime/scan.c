@@ -46,6 +46,8 @@ struct scanner {
 	size_t depth, fields;
 	bool in_header;
 	struct section section;
+	bool binary;           /* the content that is being read has no lines (RFC 2045, 6.2) */
+	bool has_crlf, has_lf; /* lines were met that end so */
 };
 
 static bool over(struct scanner *s, enum mime_defect limit)
@@ -247,6 +249,7 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 	struct slice content = { s->raw + body, cut ? 0 : s->len - body };
 
 	s->in_header = false;
+	s->binary = slice_ieq(slice_trim(section.encoding), SLICE_LIT("binary"));
 	if (s->scan->body_start == 0 && section.start == s->scan->header.start) {
 		s->scan->header.end = end;
 		s->scan->body_start = body;
@@ -552,7 +555,6 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 {
 	struct scanner s = { .w = w, .raw = raw, .len = len, .scan = scan_r };
 	size_t at = find_header(w, raw, len);
-	bool has_crlf = false, has_lf = false;
 
 	*scan_r = (struct mime_scan){ .over = DEFECT_NONE, .parts = 1 };
 	if (at == len) {
@@ -569,9 +571,11 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 		struct slice line = { raw + at, end != NULL ? next - 1 - at : len - at };
 		if (!scan_line(&s, line, next))
 			break;
-		bool crlf = line.len > 0 && line.base[line.len - 1] == '\r';
-		has_crlf = has_crlf || (end != NULL && crlf);
-		has_lf = has_lf || (end != NULL && !crlf);
+		if (end != NULL && (s.in_header || !s.binary)) {
+			bool crlf = line.len > 0 && line.base[line.len - 1] == '\r';
+			s.has_crlf = s.has_crlf || crlf;
+			s.has_lf = s.has_lf || !crlf;
+		}
 		at = next;
 	}
 	if (s.in_header && scan_r->over == DEFECT_NONE) {
@@ -579,7 +583,7 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 			mime_note(w, DEFECT_UNENDED_HEADER);
 		end_section(&s, len, len, true);
 	}
-	if (has_crlf && has_lf)
+	if (s.has_crlf && s.has_lf)
 		mime_note(w, DEFECT_MIXED_LINE_ENDS);
 	if (scan_r->over == DEFECT_NONE)
 		cut_levels(&s, 0, len);

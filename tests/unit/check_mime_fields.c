@@ -524,6 +524,9 @@ static const struct {
 		"Subject: s\r\nContent-Type: multipart/mixed; "
 		"boundary=b\r\n\r\n--b\r\n\r\nx\r\n\r\n--b--\r\n",
 		"s", "x\n", "" },
+	{ "line feeds in what has no lines",
+		"Subject: s\r\nContent-Transfer-Encoding: binary\r\n\r\na\nb\r\n", "s", "a\nb\n",
+		"" },
 	{ "mixed line ends before a boundary",
 		"Subject: s\r\nContent-Type: multipart/mixed; "
 		"boundary=b\r\n\r\n--b\r\n\r\nxyz\n--b--\r\n",
