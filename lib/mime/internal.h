@@ -213,6 +213,13 @@ void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_sca
 /* Where content that begins at `start` for GMime begins in the message itself. */
 size_t mime_content_start(const struct mime_scan *scan, const char *raw, size_t start);
 
+/* mask.c: `masked` is where the same bytes are in what GMime gets to see. */
+
+/* A line of a field that GMime reads. */
+void mime_mask_line(char *masked, struct slice line);
+/* A Content-Type's value, all lines of which have been masked. */
+void mime_mask_type(char *masked, struct slice value);
+
 /* boundary.c: NULL where there is none, or one that cannot be given to GMime. */
 
 /* That of a Content-Type, in the forms of RFC 2231, too. */

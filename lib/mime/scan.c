@@ -62,6 +62,13 @@ static void begin_section(struct scanner *s, size_t start)
 	s->section = (struct section){ .start = start };
 }
 
+static void end_field(struct scanner *s)
+{
+	if (s->section.open == &s->section.type)
+		mime_mask_type(s->scan->masked + (s->section.type.base - s->raw), s->section.type);
+	s->section.open = NULL;
+}
+
 static bool is_lwsp(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r';
@@ -245,6 +252,8 @@ static bool open_multipart(
 static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 {
 	bool digest = s->depth > 0 && s->levels[s->depth - 1].digest, good = true;
+
+	end_field(s);
 	struct section section = s->section;
 	struct slice content = { s->raw + body, cut ? 0 : s->len - body };
 
@@ -266,36 +275,6 @@ static bool end_section(struct scanner *s, size_t end, size_t body, bool cut)
 	if (type != NULL)
 		g_object_unref(type);
 	return good;
-}
-
-static bool may_be_word(struct slice line, size_t i)
-{
-	if (i + 2 > line.len || line.base[i] != '=' || line.base[i + 1] != '?')
-		return false;
-	const char *mark = memchr(line.base + i + 2, '?', line.len - i - 2);
-	size_t left = mark != NULL ? line.len - (size_t)(mark - line.base) : 0;
-	return left < 3 || (strchr("bBqQ", mark[1]) != NULL && mark[2] == '?');
-}
-
-/* In a line that GMime reads, puts out of sight what would make it convert charsets (RFC 2231 and
- * 2047), and control characters, which it takes in ways of its own. What stands at such a place in
- * a boundary is masked for both of us, and then does not match the body any more. */
-static void mask_value(struct scanner *s, struct slice line)
-{
-	char *masked = s->scan->masked + (line.base - s->raw);
-
-	if (line.len > 0 && line.base[line.len - 1] == '\r')
-		line.len--;
-	for (size_t i = 0; i < line.len; i++) {
-		unsigned char c = (unsigned char)line.base[i];
-		char next = i + 1 < line.len ? line.base[i + 1] : ' ';
-		if ((c < 0x20 && c != '\t') || c == 0x7f)
-			masked[i] = ' ';
-		else if (c == '*' && strchr("0123456789=*( \t\r", next) != NULL)
-			masked[i] = '_';
-		else if (may_be_word(line, i))
-			masked[i + 1] = '_';
-	}
 }
 
 static bool is_multipart(struct slice type)
@@ -362,7 +341,7 @@ static bool header_line(struct scanner *s, struct slice line, size_t next)
 			join_lines(s, line);
 		if (section->open != NULL) {
 			section->open->len = (size_t)(line.base + line.len - section->open->base);
-			mask_value(s, line);
+			mime_mask_line(s->scan->masked + (line.base - s->raw), line);
 		}
 	} else {
 		const char *colon = memchr(line.base, ':', line.len);
@@ -373,13 +352,14 @@ static bool header_line(struct scanner *s, struct slice line, size_t next)
 		if (colon != NULL)
 			value = (struct slice){ colon + 1,
 				line.len - (size_t)(colon + 1 - line.base) };
+		end_field(s);
 		if (!section->any && (line.base[0] == ' ' || line.base[0] == '\t'))
 			move_to_margin(s, line, value);
 		section->any = true;
 		section->open = kept_value(s, name, value);
 		if (section->open != NULL) {
 			*section->open = value;
-			mask_value(s, value);
+			mime_mask_line(s->scan->masked + (value.base - s->raw), value);
 		} else if ((unsigned char)line.base[0] > ' ' && line.base[0] != ':') {
 			s->scan->masked[line.base - s->raw] = 'x';
 		}

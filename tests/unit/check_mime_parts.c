@@ -152,6 +152,12 @@ static const struct {
 			"Content-Type: multipart/alternative\r\n\r\n" PART_C("text/plain", "t")
 				PART_C("text/html", "h") "--c--\r\n" PART("image/png", "i")),
 		"1.1 text/plain*;1.2 text/html*;2 image/png", "t", "h", "missing_boundary" },
+	{ "comments in a type, some with no end",
+		"Content-Type: multipart/mixed (of (all) sorts); boundary=b (its end)\r\n\r\n" PART(
+			"text/plain (plain; charset=koi8-r", "t")
+			PART("text/html (", "h") "--b--\r\n",
+		"1 text/plain*;2 text/html*", "t\nh\n",
+		"<pre style=\"white-space: pre-wrap\">t</pre>\nh", "" },
 	{ "parameters that lost the blank in front of their line",
 		MULTI("mixed",
 			"--b\r\nContent-Type: multipart/alternative;\r\nboundary=\"c:1\"\r\n\r\n"
@@ -447,6 +453,25 @@ START_TEST(threads_do_not_disturb_each_other)
 }
 END_TEST
 
+static const char *const behind_a_type[] = { ";a=(", ";a(", "(", ";(", " (", "(a) ", ";a=\"",
+	"\";a=(\r\n ", ";a*0=b;", "; boundary=", "\\(", "=", "/" };
+
+/* GMime alone would take minutes for the first of them. */
+START_TEST(a_megabyte_behind_a_type_is_read_to_its_end)
+{
+	enum { BYTES = 900000 };
+	size_t count = BYTES / strlen(behind_a_type[_i]);
+	char *raw = malloc(BYTES + 100), *to = stpcpy(raw, "Content-Type: multipart/mixed");
+
+	for (size_t i = 0; i < count; i++)
+		to = stpcpy(to, behind_a_type[_i]);
+	stpcpy(to, "\r\n\r\n--b\r\nContent-Type: text/html\r\n\r\nx\r\n--b--\r\n");
+	parse(raw);
+	ck_assert_str_eq(m->html, "x");
+	free(raw);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("mime_parts");
@@ -456,6 +481,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, mime_setup, mime_teardown);
 	tcase_set_timeout(tc, 30);
 	LOOP(tc, structure_gives_parts_and_bodies, structures);
+	LOOP(tc, a_megabyte_behind_a_type_is_read_to_its_end, behind_a_type);
 	tcase_add_test(tc, text_full_of_dashes_is_no_bomb);
 	tcase_add_test(tc, a_part_says_what_it_is_and_where_it_lies);
 	tcase_add_test(tc, a_large_part_is_decoded_in_pieces_to_the_same_bytes);
