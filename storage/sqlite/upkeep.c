@@ -75,6 +75,7 @@ static int connect_to(struct sqlite_upkeep *u, const char *const *sql, int *numb
 		return rc;
 	sqlite3_busy_handler(u->db, wait_for_lock, u);
 	sqlite3_progress_handler(u->db, STOP_CHECK_STEPS, asked_to_stop, u);
+	sqlite3_wal_autocheckpoint(u->db, SQLITE_LOG_PAGES);
 	rc = sqlite3_exec(
 		u->db, "pragma synchronous = normal;" SQLITE_LOG_PRAGMAS, NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
