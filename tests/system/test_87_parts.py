@@ -338,6 +338,15 @@ def test_every_part_of_the_corpus_is_what_its_row_says(server):
 # ---- large ones, and clients that do not behave ----
 
 
+def test_sqlite_reads_a_large_message_once_not_once_a_piece(sqlite_server):
+    path = large_part(sqlite_server)
+    size = sqlite_server.get(path.replace("/parts/1", "")).json()["size"]
+    before = sqlite_server.bytes_read()
+    assert sqlite_server.get(path).content == LARGE
+    # Each of two threads once, and now and then again; from its beginning for each piece is 50 times.
+    assert sqlite_server.bytes_read() - before < 15 * size
+
+
 @pytest.mark.skipif(not pathlib.Path(RELEASE).exists(),
                     reason=f"memory is measured without sanitizers, and there is no {RELEASE}")
 def test_parts_of_19_megabytes_take_a_piece_of_memory_each(launch, storage_url):

@@ -140,6 +140,11 @@ class Mailserver:
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) / 1024
 
+    def bytes_read(self):
+        """By read() and its like, from files and sockets, cached or not."""
+        io = pathlib.Path(f"/proc/{self.process.pid}/io").read_text()
+        return int(re.search(r"^rchar: (\d+)", io, re.M)[1])
+
     # requests
 
     def is_ready(self):
