@@ -6,8 +6,9 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+pytest.register_assert_rewrite("servers")  # what was compared is shown there, too
 
-from servers import faults  # noqa: E402
+from servers import faults, program  # noqa: E402
 from servers.authority import Authority  # noqa: E402
 from servers.mailserver import Mailserver  # noqa: E402
 from servers.postgres import Postgres  # noqa: E402
@@ -19,6 +20,13 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("faults injected")
     for line in lines:
         terminalreporter.write_line(line)
+
+
+@pytest.fixture(autouse=True)
+def nobody_dies():
+    """A server that ends by itself fails the test in which it did, whatever that test looked at."""
+    yield
+    program.check_all_live()
 
 
 @pytest.fixture(scope="session")
@@ -47,16 +55,18 @@ def launch_fixture():
         return server.start() if start else server
 
     yield launch
-    codes = []
-    try:
-        for server in made:
-            if server.process is not None and server.process.poll() is None:
-                codes.append((server.stop(), server.log()[-3000:]))
-    finally:
-        for server in made:
-            server.close()
-    for code, log in codes:
-        assert code == 0, log
+    wrong = []
+    for server in made:
+        try:
+            try:
+                if server.process is not None and server.process.returncode is None:
+                    code = server.stop()
+                    assert code == 0, f"exit status {code}:\n{server.log()[-3000:]}"
+            finally:
+                server.close()
+        except AssertionError as error:
+            wrong.append(str(error))
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.fixture

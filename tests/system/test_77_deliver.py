@@ -95,7 +95,7 @@ def test_null_sender_is_kept_as_such(sqlite_server):
 def test_any_number_of_recipients_is_one_message(sqlite_server, count):
     recipients = [f"r{i}+x@example.com" for i in range(count - 1)] + ['"a b, c"@example.com']
     code, line = deliver(sqlite_server.url(""), message(), recipient=recipients)
-    assert code == 0, line
+    assert code == 0, f"{code}: {line}; the server's log:\n{sqlite_server.log()[-6000:]}"
     email = sqlite_server.get(f"/api/emails/{id_of(line)}").json()
     assert sorted(email["envelope"]["recipients"]) == sorted(recipients)
     assert sqlite_server.get("/metrics").json()["total_emails"] == 1
