@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures: a real Postgres for the whole run, and servers on either database."""
+"""Fixtures: a real Postgres for the whole run, and servers on either database. And what it takes to
+run the tests in several processes (run.py)."""
+import fcntl
+import itertools
+import os
 import pathlib
 import sys
 
@@ -15,11 +19,45 @@ from servers.postgres import Postgres  # noqa: E402
 
 
 def pytest_terminal_summary(terminalreporter):
+    if "TEST_SUMMARY" in os.environ:
+        parts, _ = terminalreporter.build_summary_stats_line()
+        pathlib.Path(os.environ["TEST_SUMMARY"]).write_text(", ".join(text for text, _ in parts))
     lines = list(faults.summary())
     if lines:
         terminalreporter.section("faults injected")
     for line in lines:
         terminalreporter.write_line(line)
+
+
+def take_turns(modules):
+    """Those that no other process took. Files with high numbers go first: they take longest, and what
+    is left for the end should be short."""
+    with open(os.environ["TEST_SHARED"], "a+b") as taken:
+        while True:
+            fcntl.flock(taken, fcntl.LOCK_EX)
+            number = taken.seek(0, os.SEEK_END)
+            taken.write(b".")
+            taken.flush()
+            fcntl.flock(taken, fcntl.LOCK_UN)
+            if number >= len(modules):
+                return
+            yield from modules[-1 - number]
+
+
+def pytest_runtestloop(session):
+    """As pytest's own, where there are other processes; None: its own."""
+    if "TEST_SHARED" not in os.environ or session.testsfailed or session.config.option.collectonly:
+        return None
+    modules = [list(items) for _, items in itertools.groupby(session.items, lambda item: item.path)]
+    items = take_turns(modules)
+    item = next(items, None)
+    while item is not None:
+        following = next(items, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        item = following
+        if session.shouldfail or session.shouldstop:
+            raise session.Failed(session.shouldfail or session.shouldstop)
+    return True
 
 
 @pytest.fixture(autouse=True)
