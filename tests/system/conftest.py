@@ -77,9 +77,12 @@ def postgres():
 def storage_url(request):
     """None means SQLite in the server's own folder."""
     if request.param == "sqlite":
-        return None
+        yield None
+        return
     server = request.getfixturevalue("postgres")
-    return server.url(server.create_database())
+    name = server.take_database()
+    yield server.url(name)
+    server.give_back(name)
 
 
 @pytest.fixture(name="launch")
