@@ -14,6 +14,7 @@ import uuid
 
 import pytest
 
+from servers.deliver import environment
 from servers.mailserver import BINARY, ROOT, message
 
 RELEASE = os.environ.get("MAILSERVER_RELEASE", str(ROOT / "build/release/bin/mailserver"))
@@ -125,7 +126,7 @@ class Done:
         done = subprocess.run(
             [binary, "reconcile", "-c", str(server.folder / "mailserver.yaml"), *map(str, arguments)],
             capture_output=True, timeout=300, check=False, input=stdin, preexec_fn=preexec,
-            env={**os.environ, **(env or {})})
+            env=environment(token=None, **(env or {})))
         self.code, self.said = done.returncode, done.stderr.decode()
         self.lines = done.stdout.decode().splitlines()
         assert "Sanitizer" not in self.said and "runtime error" not in self.said, self.said
