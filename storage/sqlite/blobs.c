@@ -60,7 +60,7 @@ static void handle_close(struct handle *h)
 
 void sqlite_blobs_let_go(struct sqlite_blobs *b)
 {
-	for (size_t i = 0; i < MAX_HANDLES; i++)
+	for (size_t i = 0; i <= MAX_HANDLES; i++)
 		handle_close(&b->handles[i]);
 	b->due_us = 0;
 }
