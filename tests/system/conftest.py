@@ -55,8 +55,10 @@ def pytest_runtestloop(session):
         following = next(items, None)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         item = following
-        if session.shouldfail or session.shouldstop:
-            raise session.Failed(session.shouldfail or session.shouldstop)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
     return True
 
 
