@@ -149,7 +149,7 @@ test: deps ## everything: lint, unit tests (also under ASan and UBSan), system t
 	$(MAKE) -j$(shell nproc) V=asan tested
 	$(MAKE) V=asan unit system
 
-# What the tests need, all at once; the tests themselves go one after the other.
+# What the tests need, all at once.
 tested: all $(UNITS) $(B)/tests/mime_json
 
 unit: $(UNITS) ## the unit tests of this variant

@@ -24,8 +24,8 @@ struct sqlite_core {
 	struct sqlite_lock *file;           /* NULL: for a program that accepts no mail */
 	size_t batch_messages, batch_bytes; /* as the first store wanted it */
 
-	pthread_rwlock_t
-		reading; /* held by readers at work, and by a writer who waits for a pause */
+	/* Held by readers at work, and by the writer when it wants them to pause. */
+	pthread_rwlock_t reading;
 	atomic_bool log_is_long;
 
 	pthread_mutex_t lock; /* the queues and `stopping` */
