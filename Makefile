@@ -6,6 +6,7 @@ B       := build/$(V)
 PREFIX  ?= /usr/local
 COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 PY      := /usr/bin/python3
+JOBS    ?= 2# processes of system tests at once
 
 # Everything this project needs from Debian 12: to build, then to test. Only `make deps` installs.
 BUILD_DEPS := gcc g++ pkg-config libh2o-evloop-dev libgmime-3.0-dev libpq-dev libcyaml-dev \
@@ -148,7 +149,7 @@ test: deps ## everything: lint, unit tests (also under ASan and UBSan), system t
 	$(MAKE) -j$(shell nproc) V=asan tested
 	$(MAKE) V=asan unit system
 
-# What the tests need, all at once; the tests themselves go one after the other.
+# What the tests need, all at once.
 tested: all $(UNITS) $(B)/tests/mime_json
 
 unit: $(UNITS) ## the unit tests of this variant
@@ -156,7 +157,7 @@ unit: $(UNITS) ## the unit tests of this variant
 
 system: $(B)/bin/mailserver $(UNITS) $(B)/tests/mime_json ## the system tests, against this variant's server
 	MAILSERVER=$(CURDIR)/$< CHECKS=$(CURDIR)/$(B)/tests \
-		$(PY) -m pytest -q -rs -p no:cacheprovider tests/system
+		$(PY) tests/system/run.py $(JOBS) -q -rs -p no:cacheprovider tests/system
 
 TORTURES := $(wildcard tests/system/test_6[123789]_*.py tests/system/test_71_*.py)
 

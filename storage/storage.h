@@ -303,6 +303,7 @@ struct storage_range {
 	struct uuid id;
 	uint64_t offset;
 	uint32_t length; /* STORAGE_MAX_RANGE at most */
+	bool more;       /* what follows will be asked for soon: for speed alone */
 	/* OK with the bytes, fewer than `length` where the message ends before; NOT_FOUND or
 	 * UNAVAILABLE with none. */
 	void (*done)(struct storage_range *op, enum storage_result result, struct slice bytes);

@@ -149,6 +149,26 @@ static int prepare(struct sqlite_connection *c)
 	return SQLITE_OK;
 }
 
+/* The log is put into the database, as far as nobody reads what was before it, and begun anew once that
+ * was all of it. With readers always at work that may never be, so they make a pause when it is long. */
+static int on_commit(void *arg, sqlite3 *db, const char *schema, int log_pages)
+{
+	const struct sqlite_connection *c = arg;
+	bool is_long = log_pages >= 2 * SQLITE_LOG_PAGES;
+	int all = 0, done = -1;
+
+	sqlite_core_note_log(c->core, is_long);
+	if (is_long)
+		sqlite_core_pause_reading(c->core);
+	if (log_pages >= SQLITE_LOG_PAGES)
+		sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, &all, &done);
+	if (is_long) {
+		sqlite_core_resume_reading(c->core);
+		sqlite_core_note_log(c->core, done < all);
+	}
+	return SQLITE_OK;
+}
+
 /* Errors of the file and of SQLite; *number_r is the schema's. */
 static int connect_to(struct sqlite_connection *c, int *number_r)
 {
@@ -168,6 +188,7 @@ static int connect_to(struct sqlite_connection *c, int *number_r)
 		NULL, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
+	sqlite3_wal_hook(c->db, on_commit, c);
 	*number_r = sqlite_schema_number(c->db, &rc);
 	if (rc != SQLITE_OK || *number_r != sqlite_schema_known())
 		return rc;

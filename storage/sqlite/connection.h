@@ -44,6 +44,7 @@ int sqlite_schema_known(void);
 
 /* The log is put into the database every 16 MB, not every 4, which takes many more messages a second;
  * a huge one makes it long for a while only. */
-#define SQLITE_LOG_PRAGMAS "pragma wal_autocheckpoint = 4000; pragma journal_size_limit = 67108864"
+enum { SQLITE_LOG_PAGES = 4000 };
+#define SQLITE_LOG_PRAGMAS "pragma journal_size_limit = 67108864"
 
 #endif

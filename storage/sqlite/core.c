@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "storage/sqlite/core.h"
+#include "storage/sqlite/blobs.h"
 #include "storage/sqlite/connection.h"
 #include "storage/sqlite/lock.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,6 +24,10 @@ struct sqlite_core {
 	struct sqlite_lock *file;           /* NULL: for a program that accepts no mail */
 	size_t batch_messages, batch_bytes; /* as the first store wanted it */
 
+	/* Held by readers at work, and by the writer when it wants them to pause. */
+	pthread_rwlock_t reading;
+	atomic_bool log_is_long;
+
 	pthread_mutex_t lock; /* the queues and `stopping` */
 	struct queue writes, reads;
 	bool stopping;
@@ -39,6 +45,17 @@ static struct {
 	pthread_mutex_t lock;
 	struct sqlite_core *first;
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Readers that came later do not go first: there might always be one. */
+static void reading_init(pthread_rwlock_t *reading)
+{
+	pthread_rwlockattr_t kind;
+
+	pthread_rwlockattr_init(&kind);
+	pthread_rwlockattr_setkind_np(&kind, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(reading, &kind);
+	pthread_rwlockattr_destroy(&kind);
+}
 
 static void queue_init(struct queue *q)
 {
@@ -107,12 +124,27 @@ static struct sqlite_job *take_batch(struct sqlite_core *core)
 	return batch;
 }
 
-static struct sqlite_job *take_read(struct sqlite_core *core)
+/* The same, but for as long as something is kept that must be let go of at some moment. */
+static bool wait_for_reads(struct sqlite_core *core, struct sqlite_blobs *blobs)
+{
+	int64_t due_us;
+
+	while (core->reads.first == NULL && !core->stopping &&
+		(due_us = sqlite_blobs_due_us(blobs)) != 0) {
+		struct timespec due = { due_us / 1000000, due_us % 1000000 * 1000 };
+		if (pthread_cond_clockwait(
+			    &core->reads.filled, &core->lock, CLOCK_MONOTONIC, &due) == ETIMEDOUT)
+			sqlite_blobs_let_go(blobs);
+	}
+	return wait_for_jobs(core, &core->reads);
+}
+
+static struct sqlite_job *take_read(struct sqlite_core *core, struct sqlite_blobs *blobs)
 {
 	struct sqlite_job *job;
 
 	pthread_mutex_lock(&core->lock);
-	wait_for_jobs(core, &core->reads);
+	wait_for_reads(core, blobs);
 	job = queue_take(&core->reads);
 	pthread_mutex_unlock(&core->lock);
 	return job;
@@ -148,12 +180,16 @@ static void *reader_main(void *arg)
 	struct sqlite_core *core = arg;
 	struct sqlite_connection *c = sqlite_connection_new(
 		core, core->path, sqlite_read_statements);
+	struct sqlite_blobs *blobs = sqlite_blobs_new(core, core->path);
 	struct sqlite_job *job;
 
-	while ((job = take_read(core)) != NULL) {
-		sqlite_read(c, job);
+	while ((job = take_read(core, blobs)) != NULL) {
+		pthread_rwlock_rdlock(&core->reading);
+		sqlite_read(c, blobs, job);
+		pthread_rwlock_unlock(&core->reading);
 		send_home(core, job);
 	}
+	sqlite_blobs_free(&blobs);
 	sqlite_connection_free(&c);
 	return NULL;
 }
@@ -179,6 +215,26 @@ void sqlite_core_committed(struct sqlite_core *core, unsigned messages)
 	if (set != NULL && set->committed != NULL)
 		set->committed(set->committed_data, messages);
 	pthread_mutex_unlock(&core->speaking);
+}
+
+void sqlite_core_note_log(struct sqlite_core *core, bool is_long)
+{
+	atomic_store(&core->log_is_long, is_long);
+}
+
+bool sqlite_core_log_is_long(const struct sqlite_core *core)
+{
+	return atomic_load(&core->log_is_long);
+}
+
+void sqlite_core_pause_reading(struct sqlite_core *core)
+{
+	pthread_rwlock_wrlock(&core->reading);
+}
+
+void sqlite_core_resume_reading(struct sqlite_core *core)
+{
+	pthread_rwlock_unlock(&core->reading);
 }
 
 static void stop_threads(struct sqlite_core *core, bool writer, unsigned readers)
@@ -219,6 +275,7 @@ static void core_free(struct sqlite_core *core)
 	pthread_cond_destroy(&core->reads.filled);
 	pthread_mutex_destroy(&core->lock);
 	pthread_mutex_destroy(&core->speaking);
+	pthread_rwlock_destroy(&core->reading);
 	sqlite_lock_release(&core->file);
 	free(core->path);
 	free(core);
@@ -240,6 +297,7 @@ static struct sqlite_core *core_new(
 	};
 	pthread_mutex_init(&core->lock, NULL);
 	pthread_mutex_init(&core->speaking, NULL);
+	reading_init(&core->reading);
 	queue_init(&core->writes);
 	queue_init(&core->reads);
 	if (start_threads(core))

@@ -69,6 +69,13 @@ void sqlite_core_log(struct sqlite_core *core, enum storage_log_level level, con
 /* For the writer: tells one of the stores that so many messages were committed. */
 void sqlite_core_committed(struct sqlite_core *core, unsigned messages);
 
+/* For the writer, after a commit: whether the log is long. While it is, no reader keeps a transaction
+ * open when it has read. Between these two none is at work. */
+void sqlite_core_note_log(struct sqlite_core *core, bool is_long);
+bool sqlite_core_log_is_long(const struct sqlite_core *core);
+void sqlite_core_pause_reading(struct sqlite_core *core);
+void sqlite_core_resume_reading(struct sqlite_core *core);
+
 /* write.c: one transaction for the whole list; sets each job's result. */
 extern const char *const sqlite_write_statements[];
 struct sqlite_connection;
@@ -76,7 +83,8 @@ void sqlite_write_batch(
 	struct sqlite_core *core, struct sqlite_connection *c, struct sqlite_job *batch);
 
 /* read.c: sets the job's result, and what was found. */
+struct sqlite_blobs;
 extern const char *const sqlite_read_statements[];
-void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job);
+void sqlite_read(struct sqlite_connection *c, struct sqlite_blobs *blobs, struct sqlite_job *job);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The reader threads' work: what was found is copied into the job's arena. */
-#include "storage/sqlite/core.h"
+#include "storage/sqlite/blobs.h"
 #include "storage/sqlite/connection.h"
+#include "storage/sqlite/core.h"
 
 #include <assert.h>
 
-enum statement { FIND_RECORD, FIND_RAW, FIND_PART, FIND_ROW, STATEMENTS };
+enum statement { FIND_RECORD, FIND_RAW, FIND_PART, FIND_BYTES, STATEMENTS };
 
 /* Moments as microseconds since 1970: SQLite's own functions would round them. */
 #define RECEIVED_US "unixepoch(substr(received_at, 1, 19)) * 1000000 + substr(received_at, 21, 6)"
@@ -36,8 +37,8 @@ const char *const sqlite_read_statements[] = {
 	[FIND_PART] = "select content_type, encoding, filename, charset, size, sha256, raw_offset,"
 		      " raw_length, inside from message_parts where id = ?1 and n = ?3"
 		      " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
-	[FIND_ROW] = "select rowid from message_raw where id = ?1"
-		     " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
+	[FIND_BYTES] = "select 1 from message_raw where id = ?1"
+		       " and exists (select 1 from messages where id = ?1 and tenant = ?2)",
 	[STATEMENTS] = NULL,
 };
 
@@ -145,27 +146,10 @@ static int find_part(struct sqlite_job *job, sqlite3_stmt *stmt)
 	return rc;
 }
 
-/* As an expression, substr() would read the value from its beginning to its end. */
-static int find_range(struct sqlite_job *job, sqlite3_stmt *stmt)
+/* Whether they are there: blobs.h reads them. */
+static int find_bytes(struct sqlite_job *job, sqlite3_stmt *stmt)
 {
-	const struct storage_range *op = job->op.range;
-	sqlite3_blob *blob = NULL;
-	int rc = sqlite3_step(stmt);
-
-	if (rc != SQLITE_ROW)
-		return rc;
-	rc = sqlite3_blob_open(sqlite3_db_handle(stmt), "main", "message_raw", "raw",
-		sqlite3_column_int64(stmt, 0), 0, &blob);
-	if (rc != SQLITE_OK)
-		return rc;
-	uint64_t size = (uint64_t)sqlite3_blob_bytes(blob);
-	uint64_t left = op->offset < size ? size - op->offset : 0;
-	size_t len = left < op->length ? (size_t)left : op->length;
-	char *bytes = arena_alloc(job->arena, len);
-	rc = len > 0 ? sqlite3_blob_read(blob, bytes, (int)len, (int)op->offset) : SQLITE_OK;
-	sqlite3_blob_close(blob);
-	job->raw = (struct slice){ bytes, len };
-	return rc == SQLITE_OK ? SQLITE_ROW : rc;
+	return sqlite3_step(stmt);
 }
 
 /* What each kind of reading binds and runs: the id and the tenant, and what its function adds. */
@@ -186,8 +170,8 @@ static struct reading reading_of(const struct sqlite_job *job)
 		return (struct reading){ FIND_PART, &job->op.part->id, job->op.part->tenant,
 			find_part };
 	case SQLITE_VERB_RANGE:
-		return (struct reading){ FIND_ROW, &job->op.range->id, job->op.range->tenant,
-			find_range };
+		return (struct reading){ FIND_BYTES, &job->op.range->id, job->op.range->tenant,
+			find_bytes };
 	default:
 		assert(job->verb == SQLITE_VERB_RAW);
 		return (struct reading){ FIND_RAW, &job->op.raw->id, job->op.raw->tenant,
@@ -210,7 +194,7 @@ static int find(struct sqlite_connection *c, struct sqlite_job *job)
 	return late != SQLITE_OK ? late : rc;
 }
 
-void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job)
+void sqlite_read(struct sqlite_connection *c, struct sqlite_blobs *blobs, struct sqlite_job *job)
 {
 	job->arena = arena_new();
 	job->result = sqlite_connection_ready(c);
@@ -222,6 +206,9 @@ void sqlite_read(struct sqlite_connection *c, struct sqlite_job *job)
 	if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
 		sqlite_connection_note(c, SQLITE_OK, NULL);
 		job->result = rc == SQLITE_ROW ? STORAGE_OK : STORAGE_NOT_FOUND;
+		if (rc == SQLITE_ROW && job->verb == SQLITE_VERB_RANGE)
+			job->result = sqlite_blobs_read(
+				blobs, job->op.range, job->arena, &job->raw);
 		return;
 	}
 	sqlite_connection_note(c, rc, "reading");

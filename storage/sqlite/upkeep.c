@@ -97,6 +97,7 @@ static bool connect_to(struct sqlite_upkeep *u, const char *const *sql)
 		return false;
 	sqlite3_busy_handler(u->db, wait_for_lock, u);
 	sqlite3_progress_handler(u->db, STOP_CHECK_STEPS, asked_to_stop, u);
+	sqlite3_wal_autocheckpoint(u->db, SQLITE_LOG_PAGES);
 	rc = sqlite3_exec(
 		u->db, "pragma synchronous = normal;" SQLITE_LOG_PRAGMAS, NULL, NULL, NULL);
 	if (!sqlite_upkeep_is_well(u, rc) || !check_schema(u))

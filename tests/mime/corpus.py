@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The sample messages ($MAIL_CORPUS, by default the folder beside the repository), and their parses."""
+import functools
 import json
 import os
 import pathlib
@@ -20,7 +21,12 @@ def name_of(path):
 
 
 def parse(paths, mime_json=None):
-    """A parse for each file, in their order."""
+    """A parse for each file, in their order; each list of files is parsed once."""
+    return [json.loads(line) for line in parses(tuple(paths), mime_json)]
+
+
+@functools.lru_cache
+def parses(paths, mime_json):
     done = subprocess.run([mime_json or CHECKS / "mime_json"], check=True, text=True, timeout=600,
                           input="".join(f"{path}\n" for path in paths), stdout=subprocess.PIPE)
-    return [json.loads(line) for line in done.stdout.split("\n") if line]
+    return [line for line in done.stdout.split("\n") if line]

@@ -200,7 +200,9 @@ def test_client_that_hangs_up_gives_its_place_back(launch, postgres):
             client.sendall(b"POST /email HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n"
                            b"Content-Type: message/rfc822\r\nContent-Length: %d\r\n\r\n%s"
                            % (TOKEN.encode(), len(body), body))
-            wait_for(lambda: server.post(message()).status_code == 503, "it to be in flight")
+            wait_for(lambda: server.get("/metrics", headers={"Connection": "close"}).json()[
+                "active_requests"] == 2, "it to be in flight")
+            assert server.post(message()).status_code == 503
     finally:
         release()
     wait_for(lambda: server.post(message()).status_code == 200, "its place to be free")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Real messages from public test suites: each is taken, and comes back byte for byte."""
 import concurrent.futures
+import hashlib
 import re
 
 from servers.corpus import messages, needs_corpus
@@ -9,7 +10,7 @@ MBOX_LINE = re.compile(rb"\AFrom [ \t]*(?![ \t:])[^\n]*\n")  # not "From : a@b",
 
 
 @needs_corpus
-def test_every_message_of_the_corpus_is_kept(server):
+def test_every_message_of_the_corpus_is_kept_and_every_part_is_what_its_row_says(server):
     corpus = list(messages())
     assert len(corpus) > 700
 
@@ -23,10 +24,17 @@ def test_every_message_of_the_corpus_is_kept(server):
         email = server.get(stored["stored_at"])
         assert email.status_code == 200, (name, email.text)
         assert email.json()["parse_status"] == stored["parse_status"], name
-        return stored["parse_status"]
+        parts = email.json()["parts"]
+        for part in parts:
+            content = server.get(f"{stored['stored_at']}/parts/{part['n']}")
+            assert content.status_code == 200, (name, part, content.text)
+            assert len(content.content) == part["size"], (name, part)
+            assert hashlib.sha256(content.content).hexdigest() == part["sha256"], (name, part)
+        return stored["parse_status"], len(parts)
 
     with concurrent.futures.ThreadPoolExecutor(8) as clients:
-        statuses = list(clients.map(deliver, corpus))
+        statuses, part_counts = zip(*clients.map(deliver, corpus))
     counts = {status: statuses.count(status) for status in sorted(set(statuses))}
-    print(f"\n{len(corpus)} messages: {counts}")
+    print(f"\n{len(corpus)} messages: {counts}; {sum(part_counts)} parts")
+    assert sum(part_counts) > 1000
     assert counts["ok"] > len(corpus) / 2

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Runs Check programs, shows what failed, and adds up their counts in one closing line."""
+"""Runs Check programs, one on each processor, shows what failed, and adds up their counts in one
+closing line."""
+import multiprocessing.pool
 import os
 import re
 import subprocess
@@ -15,7 +17,7 @@ SANITIZERS = {
 
 
 def run(program):
-    """(passed, failed) of one program; a crash counts as a failure."""
+    """(passed, failed, what to show) of one program; a crash counts as a failure."""
     name = os.path.basename(program)
     # Check gives a test four seconds by itself, which a busy machine may need for nothing.
     env = {**SANITIZERS, "CK_VERBOSITY": "normal", "CK_DEFAULT_TIMEOUT": "60", **os.environ}
@@ -31,16 +33,17 @@ def run(program):
     failed = failures + errors
     if code != 0 and failed == 0:
         failed = 1
-    for line in output.splitlines():
-        if failed or "skip" in line.lower():
-            print(f"  {line}")
-    print(f"{name}: {checks - failures - errors} passed, {failed} failed", flush=True)
-    return checks - failures - errors, failed
+    passed = checks - failures - errors
+    shown = [f"  {line}" for line in output.splitlines() if failed or "skip" in line.lower()]
+    return passed, failed, "\n".join([*shown, f"{name}: {passed} passed, {failed} failed"])
 
 
 def main(programs):
-    results = [run(program) for program in programs]
-    passed, failed = (sum(column) for column in zip(*results))
+    passed = failed = 0
+    with multiprocessing.pool.ThreadPool() as pool:
+        for results in pool.imap(run, programs):
+            print(results[2], flush=True)
+            passed, failed = passed + results[0], failed + results[1]
     print(f"unit: {passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

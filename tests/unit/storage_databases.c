@@ -2,6 +2,7 @@
 #include "tests/unit/storage_databases.h"
 
 #include <check.h>
+#include <errno.h>
 #include <libpq-fe.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -97,24 +98,45 @@ static void url_for_database(const char *admin, const char *name, char *out, siz
 	PQconninfoFree(options);
 }
 
+/* Whatever a test left that ended in the middle. */
+static void postgres_empty(const struct test_database *db)
+{
+	const char *admin = getenv("TEST_POSTGRES_URL");
+	char sql[768];
+
+	snprintf(sql, sizeof(sql), "alter database %s allow_connections true", db->place);
+	postgres_run(admin, sql);
+	snprintf(sql, sizeof(sql), "alter database %s reset all", db->place);
+	postgres_run(admin, sql);
+	snprintf(sql, sizeof(sql),
+		"select pg_terminate_backend(pid, 20000) from pg_stat_activity where datname = "
+		"'%s'",
+		db->place);
+	postgres_run(admin, sql);
+	postgres_run(db->url, "set client_min_messages = warning; drop schema public cascade;"
+			      " create schema public");
+}
+
+/* To make a database, and to drop it, is to write hundreds of files: a program's tests have the same
+ * one, one after the other, each as its child. It stays on the server. */
 static void postgres_create(struct test_database *db)
 {
 	const char *admin = getenv("TEST_POSTGRES_URL");
 	char sql[512];
 
-	snprintf(db->place, sizeof(db->place), "check_storage_%d", (int)getpid());
+	snprintf(db->place, sizeof(db->place), "%s_%d", program_invocation_short_name,
+		(int)getppid());
+	url_for_database(admin, db->place, db->url, sizeof(db->url));
+	snprintf(sql, sizeof(sql), "select 1 from pg_database where datname = '%s'", db->place);
+	if (postgres_run(admin, sql) == 1) {
+		postgres_empty(db);
+		return;
+	}
 	snprintf(sql, sizeof(sql), "create database %s", db->place);
 	postgres_run(admin, sql);
-	url_for_database(admin, db->place, db->url, sizeof(db->url));
 }
 
-static void postgres_destroy(struct test_database *db)
-{
-	char sql[512];
-
-	snprintf(sql, sizeof(sql), "drop database %s with (force)", db->place);
-	postgres_run(getenv("TEST_POSTGRES_URL"), sql);
-}
+static void postgres_destroy(struct test_database *db) {}
 
 static void postgres_exec(const struct test_database *db, const char *sql)
 {

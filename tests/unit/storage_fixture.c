@@ -471,6 +471,7 @@ enum storage_result range(const char *tenant, struct uuid id, uint64_t offset, u
 		.id = id,
 		.offset = offset,
 		.length = length,
+		.more = true, /* what goes wrong does so when something is kept for what follows */
 		.done = on_range,
 		.data = &q };
 

@@ -170,6 +170,8 @@ static void ask_for_next(struct transfer *t)
 {
 	t->range.offset = t->raw_at;
 	t->range.length = t->raw_left < PIECE_BYTES ? (uint32_t)t->raw_left : PIECE_BYTES;
+	/* More than it can decode to is wanted, or some of it may be left over. */
+	t->range.more = t->raw_left > PIECE_BYTES && t->skip + t->left > PIECE_BYTES / 2;
 	t->began_us = now_us();
 	t->is_under_way = true;
 	storage_range(t->worker->storage, &t->range);

@@ -36,13 +36,13 @@ def end(process, message=None, timeout=60):
     """(exit code, what it printed)"""
     out, err = process.communicate(message, timeout=timeout)
     assert not SANITIZER.search(err.decode(errors="replace")), err.decode(errors="replace")
-    assert err == b"", "an MTA does not read it"
+    assert err == b"", f"an MTA does not read it: {err}; exit code {process.returncode}, {out}"
     return process.returncode, out.decode()
 
 
 def deliver(url, message, **more):
     code, out = end(start(url, **more), message)
-    assert out.endswith("\n") and out.count("\n") == 1, f"not one line: {out!r}"
+    assert out.endswith("\n") and out.count("\n") == 1, f"not one line: {out!r}; exit code {code}"
     return code, out[:-1]
 
 

@@ -88,10 +88,7 @@ class Exim(Mta):
 
     def start(self):
         """Until it takes mail."""
-        with open(self.folder / "output", "ab") as out:
-            self.process = subprocess.Popen([*self.command, "-bdf"], env=self.env,
-                                            stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                            cwd=self.folder)
+        self.launch(*self.command, "-bdf", output=self.folder / "output", env=self.env)
         wait_for(self.answers, "Exim to answer")
 
     # ---- its queue ----

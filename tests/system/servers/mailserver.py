@@ -13,6 +13,7 @@ import time
 
 import requests
 
+from servers.program import check_lives, watch
 from servers.waiting import DEADLINE_S, free_port, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -64,16 +65,17 @@ class Mailserver:
 
     def launch(self):
         """Starts the process and returns at once."""
+        check_lives(self.process)
         config = self.write_settings()
         env = {key: value for key, value in os.environ.items() if not key.startswith("MAIL")}
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0:exitcode=99")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
         env.update(self.env)
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = watch(subprocess.Popen(
                 [*self.enter, self.binary, "server", "-c", str(config), *self.args],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, preexec_fn=self.preexec, cwd=self.folder,
-                pass_fds=self.inherit)
+                pass_fds=self.inherit), self.log)
         return self
 
     def write_settings(self):
@@ -104,6 +106,7 @@ class Mailserver:
     def stop(self, signum=signal.SIGTERM):
         """The exit code, after a clean shutdown; checks that no sanitizer had anything to say."""
         self.session.close()
+        check_lives(self.process)
         if self.process.poll() is None:
             self.process.send_signal(signum)
             try:
@@ -119,14 +122,21 @@ class Mailserver:
     def kill9(self):
         """Nothing is left of it but its files; start() begins anew, on the same port."""
         self.session.close()
+        check_lives(self.process)
         self.process.kill()
         self.process.wait()
 
     def close(self):
-        if self.process is not None and self.process.poll() is None:
-            self.kill9()
-        if self.owns_folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """May be called again."""
+        try:
+            check_lives(self.process)
+            if self.process is not None and self.process.poll() is None:
+                self.kill9()
+            log = self.log()
+            assert not SANITIZER.search(log), log[-10000:]
+        finally:
+            if self.owns_folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -139,6 +149,11 @@ class Mailserver:
         """Memory of its own; not the files that it has mapped."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"^RssAnon:\s+(\d+) kB", status, re.M)[1]) / 1024
+
+    def bytes_read(self):
+        """By read() and its like, from files and sockets, cached or not."""
+        io = pathlib.Path(f"/proc/{self.process.pid}/io").read_text()
+        return int(re.search(r"^rchar: (\d+)", io, re.M)[1])
 
     # requests
 

@@ -106,10 +106,8 @@ class Postfix(Mta):
 
     def start(self):
         """Until it takes mail."""
-        with open(self.folder / "output", "ab") as out:
-            self.process = subprocess.Popen(
-                [f"{LIBRARIES}/sbin/master", "-d", "-c", str(self.folder / "conf")], env=self.env,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder)
+        self.launch(f"{LIBRARIES}/sbin/master", "-d", "-c", str(self.folder / "conf"),
+                    output=self.folder / "output", env=self.env)
         wait_for(self.answers, "Postfix to answer")
 
     # ---- its queue ----

@@ -2,9 +2,9 @@
 """For tests of `mailserver reconcile`: lines of an MTA's log, what a server has taken in, and a run."""
 import datetime
 import itertools
-import os
 import subprocess
 
+from servers.deliver import environment
 from servers.mailserver import BINARY, message
 
 UTC = datetime.timezone.utc
@@ -102,7 +102,7 @@ class Done:
         done = subprocess.run(
             [binary, "reconcile", "-c", str(server.folder / "mailserver.yaml"), *map(str, arguments)],
             capture_output=True, timeout=300, check=False, input=stdin, preexec_fn=preexec,
-            env={**os.environ, **(env or {})})
+            env=environment(token=None, **(env or {})))
         self.code, self.said = done.returncode, done.stderr.decode()
         self.lines = done.stdout.decode().splitlines()
         assert "Sanitizer" not in self.said and "runtime error" not in self.said, self.said

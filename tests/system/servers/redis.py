@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 
+from servers.program import check_lives, watch
 from servers.waiting import free_port, wait_for
 
 START_DEADLINE_S = 30
@@ -65,11 +66,11 @@ class Redis:
         arguments = [word for name, value in self.options.items()
                      for word in (f"--{name.replace('_', '-')}", str(value))]
         with open(os.path.join(self.directory, "log"), "ab") as log:
-            self.process = subprocess.Popen(
+            self.process = watch(subprocess.Popen(
                 ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
                  "--unixsocket", self.socket, "--save", "", "--appendonly", "no",
                  "--dir", self.directory, *arguments],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log), self._log)
         wait_for(self._starts, "Redis to answer", START_DEADLINE_S)
 
     def freeze(self):
@@ -80,14 +81,17 @@ class Redis:
         self.process.send_signal(signal.SIGCONT)
 
     def kill9(self):
+        check_lives(self.process)
         self.process.kill()
         self.process.wait()
 
     def close(self):
         """May be called again."""
-        if self.process is not None and self.process.poll() is None:
-            self.kill9()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            if self.process is not None and self.process.returncode is None:
+                self.kill9()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     # ---- how ----
 

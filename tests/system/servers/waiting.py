@@ -1,15 +1,35 @@
 # SPDX-License-Identifier: MIT
 """What every server of the tests needs: a free port, and waiting for a condition, not for luck."""
+import itertools
+import os
+import random
 import socket
 import time
 
 DEADLINE_S = 30
 
 
+def _ports():
+    """The kernel's choice; or those of $TEST_PORTS ("12000-21999") in turn, from anywhere on."""
+    if "TEST_PORTS" not in os.environ:
+        return itertools.repeat(0)
+    first, last = map(int, os.environ["TEST_PORTS"].split("-"))
+    ports = list(range(first, last + 1))
+    start = random.randrange(len(ports))
+    return itertools.cycle(ports[start:] + ports[:start])
+
+
+PORTS = _ports()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in PORTS:
+        try:
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+                return s.getsockname()[1]
+        except OSError:
+            pass
 
 
 def wait_for(condition, what, deadline_s=DEADLINE_S):
