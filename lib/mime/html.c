@@ -434,8 +434,9 @@ static void in_hidden(struct renderer *r, const struct html_tag *tag)
 /* Whether the cell that ends here holds a few words in one line. */
 static bool was_short_cell(const struct renderer *r)
 {
-	struct slice cell = { r->out->base + r->cell_start, r->out->len - r->cell_start };
+	struct slice cell = mime_text_of(r->out);
 
+	slice_skip(&cell, r->cell_start);
 	while (cell.len > 0 && strchr("\n> ", cell.base[0]) != NULL)
 		slice_skip(&cell, 1);
 	return cell.len > 0 && cell.len <= SHORT_CELL && memchr(cell.base, '\n', cell.len) == NULL;
