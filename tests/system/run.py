@@ -5,11 +5,14 @@
 Each takes the next file of tests when it is done with one (conftest.py), and has ports of its own:
 the server shares a port with whoever else listens there, so a collision would not be noticed. The
 first process is seen at work; what the others print comes when all are done, and every summary again
-in the closing lines."""
+in the closing lines, the last of which adds them up."""
+import collections
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 
 # Below what Linux gives to clients by itself, and to those who ask for any.
 FIRST_PORT, LAST_PORT = 12000, 32000
@@ -39,14 +42,19 @@ def read(path):
 
 
 def main(count, arguments):
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="system-tests-") as folder:
         processes = [start(number, count, folder, arguments) for number in range(count)]
         codes = [process.wait() for process in processes]
         for number in range(1, count):
             print(f"\n---- process {number + 1} of {count}\n{read(f'{folder}/output-{number}')}")
+        total = collections.Counter()
         for number, code in enumerate(codes):
             said = read(f"{folder}/summary-{number}").strip() or "ended without a summary"
-            print(f"system {number + 1}/{count}: {said}; exit code {code}")
+            print(f"process {number + 1} of {count}: {said}; exit code {code}")
+            total.update({word: int(n) for n, word in re.findall(r"(\d+) (\w+)", said)})
+        counts = ", ".join(f"{n} {word}" for word, n in total.items()) or "no tests ran"
+        print(f"system: {counts} in {time.monotonic() - began:.2f}s")
     return max(map(abs, codes))
 
 
