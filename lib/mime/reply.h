@@ -16,9 +16,14 @@ size_t reply_blank(struct slice s);
 /* The prefix without regard to the case of ASCII letters. */
 bool reply_begins(struct slice s, const char *prefix);
 bool reply_ends(struct slice s, const char *suffix);
+/* For lists of struct slice. */
+/* clang-format off */
+#define REPLY_WORD(s) { (s), sizeof(s) - 1 }
+/* clang-format on */
+
 /* The one of a list, closed by NULL, that `s` begins or ends with; NULL when there is none. */
 const char *reply_begins_any(struct slice s, const char *const *prefixes);
-const char *reply_ends_any(struct slice s, const char *const *suffixes);
+const struct slice *reply_ends_any(struct slice s, const struct slice *suffixes);
 
 /* "-----Original Message-----", "Begin forwarded message:", "reply above this line". */
 bool reply_is_divider(struct slice line);

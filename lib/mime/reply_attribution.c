@@ -18,20 +18,30 @@ static const char *const beginnings[] = { "On ", "At ", "Am ", "Le ", "El ", "Op
 	NULL };
 
 /* At the end, before the colon. */
-static const char *const last_verbs[] = { "wrote", "writes", "> sent", "schrieb", "schreibt",
-	"a \u00e9crit", "escribi\u00f3", "schreef", "geschreven", "ha scritto", "escreveu", "skrev",
-	"skriver", "kirjoitti", "napisa\u0142", "napisa\u0142a", "napisa\u0142(a)", "pisze",
-	"napsal", "napsala", "napsal(a)", "nap\u00edsal", "nap\u00edsala", "nap\u00edsal(a)",
-	"\u043f\u0438\u0448\u0435\u0442", "\u043d\u0430\u043f\u0438\u0441\u0430\u043b",
-	"\u043d\u0430\u043f\u0438\u0441\u0430\u043b\u0430",
-	"\u043d\u0430\u043f\u0438\u0441\u0430\u043b(\u0430)", "\u043f\u0438\u0448\u0435",
-	"\u043d\u0430\u043f\u0438\u0441\u0430\u0432", "\u0437\u0430\u043f\u0438\u0441",
-	"yazd\u0131", "\u0111\u00e3 vi\u1ebft", "a scris", "\u00e9crit",
-	"\u03ad\u03b3\u03c1\u03b1\u03c8\u03b5", "menulis", "va escriure", "napisao je",
-	"je napisao", "je napisala", "\u306e\u30e1\u30fc\u30eb",
-	"\u306e\u30e1\u30c3\u30bb\u30fc\u30b8", "\u66f8\u304d\u307e\u3057\u305f",
-	"\u66f8\u3044\u305f", "\uc791\uc131", "\uc4f4", "\u5199\u9053", "\u5beb\u9053",
-	"\u0e40\u0e02\u0e35\u0e22\u0e19\u0e27\u0e48\u0e32", NULL };
+static const struct slice last_verbs[] = { REPLY_WORD("wrote"), REPLY_WORD("writes"),
+	REPLY_WORD("> sent"), REPLY_WORD("schrieb"), REPLY_WORD("schreibt"),
+	REPLY_WORD("a \u00e9crit"), REPLY_WORD("escribi\u00f3"), REPLY_WORD("schreef"),
+	REPLY_WORD("geschreven"), REPLY_WORD("ha scritto"), REPLY_WORD("escreveu"),
+	REPLY_WORD("skrev"), REPLY_WORD("skriver"), REPLY_WORD("kirjoitti"),
+	REPLY_WORD("napisa\u0142"), REPLY_WORD("napisa\u0142a"), REPLY_WORD("napisa\u0142(a)"),
+	REPLY_WORD("pisze"), REPLY_WORD("napsal"), REPLY_WORD("napsala"), REPLY_WORD("napsal(a)"),
+	REPLY_WORD("nap\u00edsal"), REPLY_WORD("nap\u00edsala"), REPLY_WORD("nap\u00edsal(a)"),
+	REPLY_WORD("\u043f\u0438\u0448\u0435\u0442"),
+	REPLY_WORD("\u043d\u0430\u043f\u0438\u0441\u0430\u043b"),
+	REPLY_WORD("\u043d\u0430\u043f\u0438\u0441\u0430\u043b\u0430"),
+	REPLY_WORD("\u043d\u0430\u043f\u0438\u0441\u0430\u043b(\u0430)"),
+	REPLY_WORD("\u043f\u0438\u0448\u0435"),
+	REPLY_WORD("\u043d\u0430\u043f\u0438\u0441\u0430\u0432"),
+	REPLY_WORD("\u0437\u0430\u043f\u0438\u0441"), REPLY_WORD("yazd\u0131"),
+	REPLY_WORD("\u0111\u00e3 vi\u1ebft"), REPLY_WORD("a scris"), REPLY_WORD("\u00e9crit"),
+	REPLY_WORD("\u03ad\u03b3\u03c1\u03b1\u03c8\u03b5"), REPLY_WORD("menulis"),
+	REPLY_WORD("va escriure"), REPLY_WORD("napisao je"), REPLY_WORD("je napisao"),
+	REPLY_WORD("je napisala"), REPLY_WORD("\u306e\u30e1\u30fc\u30eb"),
+	REPLY_WORD("\u306e\u30e1\u30c3\u30bb\u30fc\u30b8"),
+	REPLY_WORD("\u66f8\u304d\u307e\u3057\u305f"), REPLY_WORD("\u66f8\u3044\u305f"),
+	REPLY_WORD("\uc791\uc131"), REPLY_WORD("\uc4f4"), REPLY_WORD("\u5199\u9053"),
+	REPLY_WORD("\u5beb\u9053"), REPLY_WORD("\u0e40\u0e02\u0e35\u0e22\u0e19\u0e27\u0e48\u0e32"),
+	{ NULL, 0 } };
 
 /* Before the name, or before the date. */
 static const char *const middle_verbs[] = { " schrieb ", " schreef ", " skrev ", " wrote on ",
@@ -39,10 +49,11 @@ static const char *const middle_verbs[] = { " schrieb ", " schreef ", " skrev ",
 	" napsal(a) ", " escribi\u00f3 el ", " ha scritto il ", " a \u00e9crit le ", NULL };
 
 /* What makes it a sentence of the writer's. */
-static const char *const pronouns[] = { " I", " he", " she", " we", " they", " ich", " er", " wir",
-	" je", NULL };
-static const char *const introductions[] = { " folgendes", " Folgendes", " f\u00f8lgende",
-	" f\u00f6ljande", NULL };
+static const struct slice pronouns[] = { REPLY_WORD(" I"), REPLY_WORD(" he"), REPLY_WORD(" she"),
+	REPLY_WORD(" we"), REPLY_WORD(" they"), REPLY_WORD(" ich"), REPLY_WORD(" er"),
+	REPLY_WORD(" wir"), REPLY_WORD(" je"), { NULL, 0 } };
+static const struct slice introductions[] = { REPLY_WORD(" folgendes"), REPLY_WORD(" Folgendes"),
+	REPLY_WORD(" f\u00f8lgende"), REPLY_WORD(" f\u00f6ljande"), { NULL, 0 } };
 
 static bool begins_with_any(struct slice s, const char *const *prefixes)
 {
@@ -70,7 +81,7 @@ static struct slice behind_any(struct slice s, const char *const *list)
 
 static bool is_digit(struct slice s, size_t i)
 {
-	return i < s.len && isdigit((unsigned char)s.base[i]);
+	return i < s.len && s.base[i] >= '0' && s.base[i] <= '9';
 }
 
 static bool is_year(struct slice s, size_t i)
@@ -83,7 +94,7 @@ static bool is_year(struct slice s, size_t i)
 static bool has_year(struct slice s)
 {
 	for (size_t i = 0; i + 4 <= s.len; i++) {
-		if (is_year(s, i))
+		if ((s.base[i] == '1' || s.base[i] == '2') && is_year(s, i))
 			return true;
 	}
 	return false;
@@ -93,8 +104,9 @@ static bool has_year(struct slice s)
 static bool has_time(struct slice s)
 {
 	for (size_t i = 1; i + 2 < s.len; i++) {
-		if (strchr(":.h", s.base[i]) != NULL && is_digit(s, i - 1) && is_digit(s, i + 1) &&
-			is_digit(s, i + 2))
+		char c = s.base[i];
+		if ((c == ':' || c == '.' || c == 'h') && is_digit(s, i - 1) &&
+			is_digit(s, i + 1) && is_digit(s, i + 2))
 			return true;
 	}
 	return false;
@@ -143,7 +155,8 @@ static void flatten(struct slice joined, struct reading *r)
 	size_t n = 0;
 
 	while (joined.len > 0 && n < LONGEST_ATTRIBUTION) {
-		size_t blank = joined.base[0] == '\n' ? 1 : reply_blank(joined);
+		char c = joined.base[0];
+		size_t blank = c > ' ' ? 0 : c == '\n' ? 1 : reply_blank(joined);
 		if (blank == 0)
 			r->text[n++] = joined.base[0];
 		else if ((blank < 3 || is_wide_blank(joined)) && n > 0 && r->text[n - 1] != ' ')
@@ -220,11 +233,11 @@ static bool ends_with_name(struct slice front)
 /* Whether a verb is there as attributions have it; `last_r`: at the end, what stands in front of it. */
 static bool find_verb(struct slice s, struct slice *last_r)
 {
-	const char *verb = reply_ends_any(s, last_verbs);
+	const struct slice *verb = reply_ends_any(s, last_verbs);
 
 	*last_r = (struct slice){ NULL, 0 };
 	if (verb != NULL) {
-		*last_r = (struct slice){ s.base, s.len - strlen(verb) };
+		*last_r = (struct slice){ s.base, s.len - verb->len };
 		struct slice front = reply_trim(*last_r);
 		return reply_ends_any(front, pronouns) == NULL;
 	}
@@ -275,8 +288,12 @@ enum reply_attribution reply_attribution(struct slice joined, bool broken)
 	if (s.len == 0)
 		return REPLY_NO_ATTRIBUTION;
 
-	bool verb = find_verb(s, &front), address = has_at(s), year = has_year(s),
-	     dated = year && has_time(s), known = begins_with_any(s, beginnings);
+	bool address = has_at(s);
+	/* Nothing below is true without one of them. */
+	if (!r.colon && !r.dashes && !is_year(s, 0) && !begins_with_any(s, beginnings))
+		return REPLY_NO_ATTRIBUTION;
+	bool verb = find_verb(s, &front), year = has_year(s), dated = year && has_time(s),
+	     known = begins_with_any(s, beginnings);
 	if (!verb && front.base != NULL)
 		return r.colon && known ? REPLY_PERHAPS : REPLY_NO_ATTRIBUTION;
 	if (!r.colon) {

@@ -163,11 +163,13 @@ const char *reply_begins_any(struct slice s, const char *const *prefixes)
 	return NULL;
 }
 
-const char *reply_ends_any(struct slice s, const char *const *suffixes)
+const struct slice *reply_ends_any(struct slice s, const struct slice *suffixes)
 {
-	for (; *suffixes != NULL; suffixes++) {
-		if (reply_ends(s, *suffixes))
-			return *suffixes;
+	for (; suffixes->base != NULL; suffixes++) {
+		if (s.len >= suffixes->len &&
+			s.base[s.len - 1] == suffixes->base[suffixes->len - 1] &&
+			slice_ends(s, *suffixes))
+			return suffixes;
 	}
 	return NULL;
 }
@@ -331,7 +333,7 @@ static struct slice label_of(struct slice line)
 static bool is_one_of(struct slice word, const char *const *list)
 {
 	for (; *list != NULL; list++) {
-		if (slice_ieq(word, slice_str(*list)))
+		if (((word.base[0] ^ **list) & ~0x20) == 0 && slice_ieq(word, slice_str(*list)))
 			return true;
 	}
 	return false;
