@@ -61,12 +61,13 @@ static struct slice next_text(struct slice text, size_t at)
 static bool is_header_block(const struct reply *r, struct slice line, size_t next)
 {
 	struct slice text = r->text;
-	enum reply_label label = reply_label(line);
-	bool from_first = label == REPLY_FROM, from = from_first, telling = false;
+	bool from_first = reply_is_from(line), from = from_first, telling = false;
 	unsigned fields = 0;
 
-	if (label == REPLY_NO_LABEL || label == REPLY_FORM ||
-		(!from_first && r->blanks == 0 && !r->after_ruler))
+	if (!from_first && r->blanks == 0 && !r->after_ruler)
+		return false;
+	enum reply_label label = reply_label(line);
+	if (label == REPLY_NO_LABEL || label == REPLY_FORM)
 		return false;
 	for (unsigned lines = 0;; lines++) {
 		fields += label != REPLY_NO_LABEL;

@@ -39,6 +39,8 @@ enum reply_label {
 	REPLY_FORM,    /* "Phone:", which no header has */
 };
 enum reply_label reply_label(struct slice line);
+/* Whether it is REPLY_FROM, which is known sooner. */
+bool reply_is_from(struct slice line);
 
 /* A line of nothing but "_", "-", "=" or "*". */
 bool reply_is_ruler(struct slice line);

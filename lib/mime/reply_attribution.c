@@ -276,12 +276,22 @@ bool reply_ends_attribution(struct slice line)
 	       (line.len <= LONGEST_ATTRIBUTION && reply_ends_any(line, last_verbs) != NULL);
 }
 
+/* What is none at the first glance: it neither ends with a colon nor begins as the others do. */
+static bool is_plain(struct slice line)
+{
+	if (strchr("-*_/0123456789", line.base[0]) != NULL || begins_with_any(line, beginnings))
+		return false;
+	while (line.len > 0 && strchr("-*_/ ", line.base[line.len - 1]) != NULL)
+		line.len--;
+	return line.len > 0 && line.base[line.len - 1] > ' ' && line.base[line.len - 1] != ':';
+}
+
 enum reply_attribution reply_attribution(struct slice joined, bool broken)
 {
 	struct reading r;
 	struct slice front;
 
-	if (joined.len == 0 || joined.len > LONGEST_ATTRIBUTION)
+	if (joined.len == 0 || joined.len > LONGEST_ATTRIBUTION || is_plain(joined))
 		return REPLY_NO_ATTRIBUTION;
 	read_line(joined, &r);
 	struct slice s = r.s;

@@ -300,7 +300,9 @@ bool reply_is_dashed(struct slice line)
 	if (line.len > LONGEST_LINE)
 		return false;
 	/* "Alice Example---11/07/2025 10:20:11 AM---Can you …", of Lotus Notes */
-	const char *at = memmem(line.base, line.len, "---", 3), *end = line.base + line.len;
+	const char *at = memchr(line.base, '-', line.len), *end = line.base + line.len;
+	if (at != NULL)
+		at = memmem(at, (size_t)(end - at), "---", 3);
 	if (at != NULL && at + 3 < end && isdigit((unsigned char)at[3]) &&
 		memmem(at + 3, (size_t)(end - at) - 3, "---", 3) != NULL)
 		return true;
@@ -337,6 +339,13 @@ static bool is_one_of(struct slice word, const char *const *list)
 			return true;
 	}
 	return false;
+}
+
+bool reply_is_from(struct slice line)
+{
+	struct slice word = line.len > 0 ? label_of(line) : line;
+
+	return word.len > 0 && is_one_of(word, from_labels);
 }
 
 enum reply_label reply_label(struct slice line)
