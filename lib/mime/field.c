@@ -24,6 +24,21 @@ bool mime_is_field(struct slice line)
 	return name_length(line) > 0;
 }
 
+size_t mime_comment_length(struct slice s)
+{
+	size_t depth = 0;
+
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.base[i] == '\\')
+			i++;
+		else if (s.base[i] == '(')
+			depth++;
+		else if (s.base[i] == ')' && --depth == 0)
+			return i + 1;
+	}
+	return 0;
+}
+
 bool mime_is_stray_param(struct slice before, struct slice line)
 {
 	size_t i = 0;

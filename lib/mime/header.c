@@ -5,7 +5,8 @@
 
 enum {
 	MAX_REFERENCES = 1000,
-	MAX_DATE = 200, /* bytes of a Date field that are looked at */
+	MAX_DATE = 200,   /* bytes of a Date field that are looked at */
+	MAX_UNENDED = 16, /* comments in an id whose end is looked for in vain */
 };
 
 /* The id at or behind `*at`, with its brackets; false when there is none. */
@@ -40,22 +41,11 @@ static bool next_bare_id(struct slice text, size_t *at, struct slice *id_r)
 	return false;
 }
 
-static size_t comment_length(struct slice s)
-{
-	unsigned depth = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		depth += s.base[i] == '(';
-		if (s.base[i] == ')' && --depth == 0)
-			return i + 1;
-	}
-	return 1;
-}
-
 /* Blanks in an id come from folding in the middle of it, or are obsolete syntax, which has comments
  * too (RFC 5322, 4.5.4): neither is a part of the id. An id without blanks is taken as it stands. */
 static struct slice squeeze_id(struct mime_work *w, struct slice id)
 {
+	unsigned unended = 0;
 	bool quoted = false;
 
 	if (memchr(id.base, ' ', id.len) == NULL && memchr(id.base, '\t', id.len) == NULL)
@@ -65,10 +55,15 @@ static struct slice squeeze_id(struct mime_work *w, struct slice id)
 		char c = id.base[i];
 		if (c == '"')
 			quoted = !quoted;
-		if (!quoted && c == '(')
-			i += comment_length((struct slice){ id.base + i, id.len - i }) - 1;
-		else if (quoted || (c != ' ' && c != '\t'))
+		if (!quoted && c == '(') {
+			size_t len = unended < MAX_UNENDED ? mime_comment_length((struct slice){
+								     id.base + i, id.len - i })
+							   : 0;
+			unended += len == 0;
+			i += len > 0 ? len - 1 : 0;
+		} else if (quoted || (c != ' ' && c != '\t')) {
 			buf_putc(&w->word, c);
+		}
 	}
 	return mime_text_of(&w->word);
 }

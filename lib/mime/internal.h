@@ -163,6 +163,9 @@ struct mime_fields {
 struct mime_fields mime_fields_split(struct mime_work *w, struct slice section, size_t max);
 /* The last field of that name, as GMime chooses too; an empty slice when there is none. */
 struct slice mime_fields_last(const struct mime_fields *fields, const char *name);
+/* The length of the comment that `s` begins with (RFC 5322, 3.2.2), 0 when it has no end, for which all of
+ * `s` is read: whoever asks at many places must not do so for ever. */
+size_t mime_comment_length(struct slice s);
 /* True when the bytes begin with a field's name and its colon. */
 bool mime_is_field(struct slice line);
 /* True when a line that has no blank in front continues the field before it all the same: `before` ends

@@ -34,22 +34,6 @@ void mime_mask_line(char *masked, struct slice line)
 	}
 }
 
-/* The length of the comment that `s` begins with (RFC 5322, 3.2.2), 0 when it has no end. */
-static size_t comment_length(struct slice s)
-{
-	size_t depth = 0;
-
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.base[i] == '\\')
-			i++;
-		else if (s.base[i] == '(')
-			depth++;
-		else if (s.base[i] == ')' && --depth == 0)
-			return i + 1;
-	}
-	return 0;
-}
-
 /* A Content-Type whose end has been met: takes out of GMime's sight what makes it slow. It looks for a
  * comment's end from each "(" that may begin one, and reads all of the value each time. */
 void mime_mask_type(char *masked, struct slice value)
@@ -68,7 +52,7 @@ void mime_mask_type(char *masked, struct slice value)
 		if (c != '(' || quoted || strchr(" \t\n;=", before) == NULL)
 			continue;
 		size_t len = no_end ? 0
-				    : comment_length(
+				    : mime_comment_length(
 					      (struct slice){ value.base + i, value.len - i });
 		no_end = len == 0;
 		memset(masked + i, len > 0 ? ' ' : '_', len > 0 ? len : 1);

@@ -3,6 +3,7 @@
 #include "tests/unit/mime_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Bodies */
 
@@ -130,6 +131,33 @@ START_TEST(addresses_over_the_limit_are_left_out)
 }
 END_TEST
 
+static const char *const in_an_id[] = { "( ", "(a ", "((", ") ", "(a) ", "\" ", "\\( ", "< ",
+	"a, " };
+
+/* In quadratic time it would not come back. */
+START_TEST(a_megabyte_in_an_id_is_read_to_its_end)
+{
+	enum { BYTES = 400000 };
+	static const char *const fields[] = { "Message-ID: <a", "\r\nIn-Reply-To: <a",
+		"\r\nReferences: <a" };
+	size_t count = BYTES / strlen(in_an_id[_i]) / 2;
+	char *raw = malloc(3 * BYTES + 1000), *to = raw;
+
+	for (size_t field = 0; field < 3; field++) {
+		to = stpcpy(to, fields[field]);
+		for (size_t i = 0; i < count; i++)
+			to = stpcpy(to, in_an_id[_i]);
+		to = stpcpy(to, "@b>");
+	}
+	stpcpy(to, "\r\nSubject: s\r\n\r\nx");
+	parse(raw);
+	ck_assert_ptr_nonnull(m->message_id);
+	ck_assert_str_eq(m->subject, "s");
+	ck_assert_str_eq(m->text, "x");
+	free(raw);
+}
+END_TEST
+
 START_TEST(an_unparsed_message_has_its_reason)
 {
 	m = mime_unparsed("deadline");
@@ -174,6 +202,7 @@ int main(void)
 	tcase_add_test(tc, html_goes_to_html);
 	tcase_add_test(tc, text_is_cut_at_a_characters_edge);
 	tcase_add_test(tc, addresses_over_the_limit_are_left_out);
+	LOOP(tc, a_megabyte_in_an_id_is_read_to_its_end, in_an_id);
 	tcase_add_test(tc, an_unparsed_message_has_its_reason);
 	tcase_add_test(tc, a_status_is_found_by_its_name);
 	suite_add_tcase(suite, tc);
