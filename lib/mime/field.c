@@ -43,14 +43,17 @@ bool mime_is_stray_param(struct slice before, struct slice line)
 {
 	size_t i = 0;
 
-	before = slice_trim(before);
-	if (before.len == 0 || before.base[before.len - 1] != ';')
-		return false;
 	while (i < line.len &&
 		(isalnum((unsigned char)line.base[i]) ||
 			(i > 0 && strchr("*-_", line.base[i]) != NULL && line.base[i] != '\0')))
 		i++;
-	return i > 0 && i < line.len && line.base[i] == '=';
+	if (i == 0 || i == line.len || line.base[i] != '=')
+		return false;
+	/* Only now, and only from the end: there may be many lines of blanks. */
+	while (before.len > 0 && strchr(" \t\r\n", before.base[before.len - 1]) != NULL &&
+		before.base[before.len - 1] != '\0')
+		before.len--;
+	return before.len > 0 && before.base[before.len - 1] == ';';
 }
 
 /* The line at `at`, with its line end. */

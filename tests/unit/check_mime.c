@@ -131,8 +131,8 @@ START_TEST(addresses_over_the_limit_are_left_out)
 }
 END_TEST
 
-static const char *const in_an_id[] = { "( ", "(a ", "((", ") ", "(a) ", "\" ", "\\( ", "< ",
-	"a, " };
+static const char *const in_an_id[] = { "( ", "\r\n ", "\r\n a=", "; \r\n ", "(a ", "((", ") ",
+	"(a) ", "\" ", "\\( ", "< ", "a, " };
 
 /* In quadratic time it would not come back. */
 START_TEST(a_megabyte_in_an_id_is_read_to_its_end)
