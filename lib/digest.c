@@ -49,7 +49,7 @@ void hex_encode(const uint8_t *p, size_t len, char *out)
 	*out = '\0';
 }
 
-static int hex_value(char c)
+int hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';

@@ -19,6 +19,8 @@ void sha256(const void *p, size_t len, uint8_t digest_r[SHA256_BYTES]);
 
 /* Lower-case hex of `len` bytes and a NUL: 2 * len + 1 characters. */
 void hex_encode(const uint8_t *p, size_t len, char *out);
+/* Of a hex digit of any case; -1 for any other character. */
+int hex_value(char c);
 /* False, with `out` in an undefined state, unless `hex` is exactly 2 * len hex digits of any case. */
 bool hex_decode(const char *hex, uint8_t *out, size_t len);
 

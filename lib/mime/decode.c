@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "lib/digest.h"
 #include "lib/mime/decode.h"
 
 #include <string.h>
@@ -188,14 +189,6 @@ enum {
 	QP_DIGIT,   /* behind "=" and a hexadecimal digit */
 	QP_SOFT_CR, /* behind "=" and CR: a soft line break, of which a LF is part */
 };
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* What was held back and is no code after all: as it stands. */
 static size_t qp_give_up(struct mime_decoder *d, char *out)

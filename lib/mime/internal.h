@@ -213,6 +213,9 @@ struct mime_scan {
 /* Without a header `header` is empty, `body_start` 0 and nothing is masked. */
 void mime_scan(struct mime_work *w, const char *raw, size_t len, struct mime_scan *scan_r);
 
+/* Whether message/`subtype` is a message with a header, rather than something about one. */
+bool mime_is_message(const char *subtype);
+
 /* Where content that begins at `start` for GMime begins in the message itself. */
 size_t mime_content_start(const struct mime_scan *scan, const char *raw, size_t start);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "lib/digest.h"
 #include "lib/mime/internal.h"
 
 #include <ctype.h>
@@ -76,17 +77,13 @@ static bool next_param(struct slice s, size_t *at, struct param *param_r)
 	return true;
 }
 
-static int hex(char c)
-{
-	return isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10;
-}
-
 static void percent_decode(struct slice s, struct buf *out)
 {
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.base[i] == '%' && i + 2 < s.len && isxdigit((unsigned char)s.base[i + 1]) &&
-			isxdigit((unsigned char)s.base[i + 2])) {
-			buf_putc(out, (char)(hex(s.base[i + 1]) << 4 | hex(s.base[i + 2])));
+		if (s.base[i] == '%' && i + 2 < s.len && hex_value(s.base[i + 1]) >= 0 &&
+			hex_value(s.base[i + 2]) >= 0) {
+			buf_putc(out,
+				(char)(hex_value(s.base[i + 1]) << 4 | hex_value(s.base[i + 2])));
 			i += 2;
 		} else {
 			buf_putc(out, s.base[i]);

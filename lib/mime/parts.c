@@ -444,18 +444,12 @@ static void fill_tnef(struct walk *walk, struct mime_part *part, struct slice ra
 /* Whether a leaf is an attached message that is encoded, which RFC 2046, 5.2.1 forbids. */
 static bool is_encoded_message(const struct mime_node *node)
 {
-	static const char *const types[] = { "message/rfc822", "message/rfc2822", "message/global",
-		"message/news" };
 	struct mime_decoder decoder;
 
-	if (node->kind != NODE_LEAF || !mime_decoder_init(&decoder, node->part->encoding) ||
-		decoder.encoding == MIME_ENCODING_IDENTITY)
-		return false;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (strcmp(node->type, types[i]) == 0)
-			return true;
-	}
-	return false;
+	return node->kind == NODE_LEAF && strncmp(node->type, "message/", 8) == 0 &&
+	       mime_is_message(node->type + 8) &&
+	       mime_decoder_init(&decoder, node->part->encoding) &&
+	       decoder.encoding != MIME_ENCODING_IDENTITY;
 }
 
 /* The parts of a message that is the content of another part. They are found as those of the message

@@ -138,15 +138,21 @@ static bool count_part(struct scanner *s)
 	return ++s->scan->parts <= s->w->limits->parts || over(s, DEFECT_LIMIT_PARTS);
 }
 
-static bool is_message_type(GMimeContentType *type)
+bool mime_is_message(const char *subtype)
 {
 	static const char *const subtypes[] = { "rfc822", "rfc2822", "global", "news" };
 
 	for (size_t i = 0; i < sizeof(subtypes) / sizeof(subtypes[0]); i++) {
-		if (g_mime_content_type_is_type(type, "message", subtypes[i]))
+		if (strcasecmp(subtype, subtypes[i]) == 0)
 			return true;
 	}
 	return false;
+}
+
+static bool is_message_type(GMimeContentType *type)
+{
+	return g_mime_content_type_is_type(type, "message", "*") &&
+	       mime_is_message(g_mime_content_type_get_media_subtype(type));
 }
 
 static bool is_encoded(const struct section *section)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "lib/digest.h"
 #include "lib/mime/decode.h"
 #include "lib/mime/internal.h"
 
@@ -101,22 +102,11 @@ static bool is_token(char c)
 	return c > ' ' && c < 0x7f && strchr("()<>@,;:\"/[]?=", c) == NULL;
 }
 
-static int hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* Whether what seems to be the end of a word was a bare question mark in front of an encoded byte, as
  * in "=?utf-8?Q?Who?=20Me?=". `at` is behind it. */
 static bool goes_on(struct slice s, size_t at)
 {
-	if (at + 2 > s.len || hex(s.base[at]) < 0 || hex(s.base[at + 1]) < 0)
+	if (at + 2 > s.len || hex_value(s.base[at]) < 0 || hex_value(s.base[at + 1]) < 0)
 		return false;
 	for (size_t i = at + 2; i + 1 < s.len && !is_wsp(s.base[i]); i++) {
 		if (s.base[i] == '?' && s.base[i + 1] == '=')
@@ -197,9 +187,9 @@ static void decode_q(struct mime_work *w, struct slice text, struct buf *out)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		char c = text.base[i];
-		if (c == '=' && i + 2 < text.len && hex(text.base[i + 1]) >= 0 &&
-			hex(text.base[i + 2]) >= 0) {
-			c = (char)(hex(text.base[i + 1]) << 4 | hex(text.base[i + 2]));
+		if (c == '=' && i + 2 < text.len && hex_value(text.base[i + 1]) >= 0 &&
+			hex_value(text.base[i + 2]) >= 0) {
+			c = (char)(hex_value(text.base[i + 1]) << 4 | hex_value(text.base[i + 2]));
 			i += 2;
 		} else if (c == '=') {
 			mime_note(w, DEFECT_BAD_ENCODED_WORD);
